@@ -1,0 +1,1 @@
+"""Items and interactions: readers, filters, splits, item text."""

@@ -1,0 +1,123 @@
+"""Settings of the catalog: where the data is, how it is filtered, split and turned into text."""
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from tiger_pipeline.strict_config import StrictConfig
+
+_FILTER_NAME = re.compile(r"(?P<user>\d{1,2})(?P<item>\d)(?P<rating>\d)_LOU")
+
+
+class ColumnNames(StrictConfig):
+    """Names in the source of the columns that the pipeline needs (for `format: tables`)."""
+
+    user_id: str = "user_id"
+    item_id: str = "item_id"
+    timestamp: str | None = "timestamp"
+    """Unix time, or None when the source's row order is the order in time."""
+    rating: str | None = "rating"
+    item_item_id: str | None = None
+    """Name of the item id in the item table, where it differs from the one in interactions."""
+
+
+class SourceConfig(StrictConfig):
+    """A dataset's raw files."""
+
+    format: Literal["plain", "freerec", "amazon2014", "amazon2018", "amazon2023", "tables"] = (
+        "plain"
+    )
+    path: str
+    """Folder of the files; `~` and `$VARIABLES` are expanded, a relative path starts at the
+    YAML file's folder."""
+    items: str | None = None
+    """File name of the items in that folder, where the format's own name does not apply."""
+    interactions: str | None = None
+    columns: ColumnNames = ColumnNames()
+    fields: dict[str, str] = {}
+    """For `tables`: item text field → column (e.g. {title: product_name}); empty takes all."""
+
+
+class FilterConfig(StrictConfig):
+    """Iterative k-core over users and items after a rating threshold.
+
+    The study writes these as one name: `550_LOU` is user core 5, item core 5, no rating
+    threshold, leave-one-out; `1000_LOU` is 10, 0, 0.
+    """
+
+    user_core: int = Field(0, ge=0, description="Fewest interactions of a user; 0 keeps all.")
+    item_core: int = Field(0, ge=0, description="Fewest interactions of an item; 0 keeps all.")
+    min_rating: float = Field(0.0, ge=0, description="Lower ratings are dropped first.")
+
+    @classmethod
+    def from_name(cls, name: str) -> "FilterConfig":
+        """Read a name such as `550_LOU` or `1000_LOU`."""
+        match = _FILTER_NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(
+                f"filter {name!r} is not of the form <user core><item core><rating>_LOU, "
+                "such as 550_LOU or 1000_LOU"
+            )
+        return cls(
+            user_core=int(match["user"]),
+            item_core=int(match["item"]),
+            min_rating=float(match["rating"]),
+        )
+
+
+class SplitConfig(StrictConfig):
+    """Leave-one-out: a user's last item is the test target, the one before it validation."""
+
+    kind: Literal["leave_one_out"] = "leave_one_out"
+    min_history: int = Field(
+        3, ge=3, description="Users with fewer interactions take part in training only."
+    )
+    tie_break: Literal["source", "shuffle"] = Field(
+        "source", description="Order of a user's interactions at the same time."
+    )
+    seed: int = Field(0, ge=0, description="Of the shuffle of ties.")
+
+
+class TextConfig(StrictConfig):
+    """How an item's fields become the text that is encoded."""
+
+    fields: tuple[str, ...] = ("title", "categories", "brand")
+    line: str = "{field}: {value}."
+    """One line a field; `{field}` is the upper-case name; lines are joined by newlines."""
+
+    @field_validator("fields")
+    @classmethod
+    def _some_fields(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        if not fields or len(set(fields)) != len(fields):
+            raise ValueError("name at least one field, each once")
+        return fields
+
+    @field_validator("line")
+    @classmethod
+    def _has_value(cls, line: str) -> str:
+        if "{value}" not in line:
+            raise ValueError("the line template must contain {value}")
+        return line
+
+
+class DataConfig(StrictConfig):
+    """Everything that makes the catalog of a dataset."""
+
+    source: SourceConfig
+    filter: FilterConfig = FilterConfig()
+    duplicates: Literal["first", "last", "keep"] = Field(
+        "first", description="Which interactions of a user with the same item stay."
+    )
+    split: SplitConfig = SplitConfig()
+    text: TextConfig = TextConfig()
+    items_without_interactions: Literal["drop", "keep"] = "drop"
+    """`keep` leaves cold-start items in the catalog: encoded, but not part of any training."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_filter(cls, values: object) -> object:
+        if isinstance(values, dict) and isinstance(values.get("filter"), str):
+            named = FilterConfig.from_name(values["filter"])
+            return {**values, "filter": named}
+        return values

@@ -1,0 +1,1 @@
+"""Settings of a run: datasets and variants as short YAML files over documented defaults."""

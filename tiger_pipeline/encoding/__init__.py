@@ -1,0 +1,1 @@
+"""Item text to embeddings: encoders and the content-addressed cache."""

@@ -1,0 +1,1 @@
+"""Generators of semantic IDs: networks, training, constrained beam search."""

@@ -1,0 +1,1 @@
+"""Embeddings to codebooks to codes: one quantizer a file, one protocol."""

@@ -1,0 +1,1 @@
+"""Codes to semantic IDs: collisions and suffixes, the table, the trie."""

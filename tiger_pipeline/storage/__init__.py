@@ -1,0 +1,1 @@
+"""Writing, reading and naming artifacts: atomic files, fingerprints, parquet tables, the store."""
