@@ -1,0 +1,38 @@
+"""What every recommender hands out, whether it generates semantic IDs or counts transitions."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from tiger_pipeline.catalog.sequences import Histories
+
+NO_ITEM = -1
+"""Fills the end of a user's row when fewer than `top_k` items can be recommended."""
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Ranked items of some users, best first.
+
+    Attributes:
+        items: int32[n, top_k], item indices 0…n_items−1; `NO_ITEM` where there are fewer.
+        logp: float32[n, top_k], descending along a row; −inf where there is no item. A generator
+            gives log-probabilities; a recommender without probabilities gives its own scores.
+    """
+
+    items: np.ndarray
+    logp: np.ndarray
+
+
+class Recommender(Protocol):
+    """Anything that ranks the catalog for a user's history."""
+
+    def recommend(self, histories: Histories, top_k: int, exclude_seen: bool) -> Recommendations:
+        """Recommend `top_k` items for each of the n histories, in their order.
+
+        Args:
+            histories: n item sequences, oldest first; a sequence may be empty.
+            top_k: items per user.
+            exclude_seen: never recommend an item that is in the user's own history.
+        """
