@@ -1,0 +1,19 @@
+"""The baselines that stand beside every generator, by the name of their leaderboard row."""
+
+from tiger_pipeline.catalog.sequences import UserSequences
+from tiger_pipeline.evaluation.baselines.item_transition_knn import ItemTransitionKNN
+from tiger_pipeline.evaluation.baselines.popularity import PopularityRecommender
+from tiger_pipeline.evaluation.baselines.random_ranking import RandomRecommender
+from tiger_pipeline.generation.recommendations import Recommender
+
+POPULARITY = "popularity"
+
+
+def standard_baselines(sequences: UserSequences, seed: int) -> dict[str, Recommender]:
+    """Popularity, random ranking (with `seed`) and item-transition kNN, fitted on training only."""
+    training = sequences.training()
+    return {
+        POPULARITY: PopularityRecommender(training, sequences.n_items),
+        "random": RandomRecommender(sequences.n_items, seed),
+        "item_transition_knn": ItemTransitionKNN(training, sequences.n_items),
+    }

@@ -1,0 +1,271 @@
+"""The evaluation protocol, and measuring a recommender under it.
+
+Published numbers differ by protocol more than by method, so a value here never travels without
+its own: which split, whether items already seen may be recommended, among how many candidates,
+and how interactions at the same time were ordered.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from tiger_pipeline.catalog.sequences import Histories, UserSequences
+from tiger_pipeline.errors import InputError
+from tiger_pipeline.evaluation.config import EvaluationConfig
+from tiger_pipeline.evaluation.metrics import METRICS, target_ranks
+from tiger_pipeline.evaluation.seen_items import lists_seen, pairs_seen
+from tiger_pipeline.generation.recommendations import Recommender
+from tiger_pipeline.progress import NoProgress, Progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SEEN = ("masked", "kept")
+"""Items already in the history: never recommended, or candidates like all others."""
+
+
+@dataclass(frozen=True)
+class EvaluationProtocol:
+    """What one value was measured on. A hit is always the target item itself.
+
+    Attributes:
+        split: whose targets.
+        seen: whether items of the user's own history may be recommended.
+        candidates: number of items that are ranked (with `seen` masked, minus the history).
+        users: number of targets, one a user.
+        tie_break: order of a user's interactions at the same time, in the words of the catalog.
+        holdout: how targets were chosen.
+        ranking: "full", all items of the catalog.
+    """
+
+    split: Literal["valid", "test"]
+    seen: Literal["masked", "kept"]
+    candidates: int
+    users: int
+    tie_break: str
+    holdout: Literal["leave_one_out"] = "leave_one_out"
+    ranking: Literal["full"] = "full"
+
+    def in_words(self) -> str:
+        """The protocol as sentences for a report."""
+        target, history = {
+            "valid": ("last interaction but one", "the interactions before it"),
+            "test": ("last interaction", "all interactions before it, validation included"),
+        }[self.split]
+        seen = {
+            "masked": "Items already in the history are not recommended.",
+            "kept": "Items already in the history stay candidates.",
+        }[self.seen]
+        return (
+            f"Leave-one-out: the target is the {target} of each of {self.users:,} users, "
+            f"the history {history}. {seen} The ranking is over all {self.candidates:,} items of "
+            "the catalog, without sampling. Only the target item itself is a hit, not another "
+            f"item with the same codes. Order of interactions at the same time: {self.tie_break}."
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What `evaluate` measured.
+
+    Attributes:
+        metrics: one row a value: model, split, seen, metric, k, value, users, candidates,
+            ranking, holdout, tie_break.
+        ranks: one row a user and protocol: model, split, seen, user_id, rank (0: not among the
+            first `cutoffs[-1]`), target_seen.
+        targets_already_seen: by split, the targets that are in the user's own history; they
+            cannot be hit with seen items masked.
+        seconds: time spent in the recommender, by "<split>, seen <masked|kept>".
+    """
+
+    metrics: "pa.Table"
+    ranks: "pa.Table"
+    targets_already_seen: dict[str, int]
+    seconds: dict[str, float] = field(compare=False)
+
+
+def evaluate(
+    recommender: Recommender,
+    sequences: UserSequences,
+    config: EvaluationConfig,
+    name: str,
+    tie_break: str = "source",
+    progress: Progress = NoProgress(),  # noqa: B008 (stateless)
+) -> EvaluationResult:
+    """Measure a recommender on every split of `config`, with seen items masked and kept.
+
+    Args:
+        recommender: fitted on the training interactions only.
+        sequences: of all users.
+        config: cutoffs, splits and the number of users in a batch.
+        name: of the recommender, for the column `model`.
+        tie_break: how the catalog ordered interactions at the same time.
+        progress: one task for all splits.
+
+    Raises:
+        InputError: a split has no targets, or a target has no history before it.
+    """
+    import pyarrow as pa
+
+    targets = {split: _targets(sequences, split) for split in config.splits}
+    metrics, ranks, already_seen, seconds = [], [], {}, {}
+    total = len(SEEN) * sum(len(items) for _, items in targets.values())
+    with progress.task(f"Evaluating {name}", total, unit="users") as task:
+        for split, (histories, items) in targets.items():
+            target_seen = pairs_seen(histories, np.arange(len(items)), items)
+            already_seen[split] = int(target_seen.sum())
+            for seen in SEEN:
+                protocol = EvaluationProtocol(
+                    split, seen, sequences.n_items, len(items), tie_break
+                )
+                started = time.monotonic()
+                user_ranks = _rank_targets(
+                    recommender, histories, items, config, seen == "masked", task.advance
+                )
+                seconds[f"{split}, seen {seen}"] = time.monotonic() - started
+                metrics.append(_metrics_table(name, protocol, user_ranks, config.cutoffs))
+                user_ids = sequences.user_ids[histories.users]
+                ranks.append(_ranks_table(name, protocol, user_ids, user_ranks, target_seen))
+    return EvaluationResult(
+        pa.concat_tables(metrics), pa.concat_tables(ranks), already_seen, seconds
+    )
+
+
+def make_validator(
+    sequences: UserSequences, config: EvaluationConfig, n_users: int, seed: int
+) -> Callable[[Recommender], dict[str, float]]:
+    """A quick measure of a recommender during its training, seen items masked.
+
+    Args:
+        sequences: of all users.
+        config: the number of users in a batch.
+        n_users: users in the sample; all of them if there are fewer.
+        seed: of the sample, which is the same in every call of the validator.
+
+    Returns:
+        A function from a recommender to {"hit_rate@10", "ndcg@10"} on the sampled users'
+        validation targets.
+
+    Raises:
+        InputError: no user has a validation target, or a target has no history before it.
+    """
+    histories, targets = _targets(sequences, "valid")
+    sample = np.random.default_rng(seed).permutation(len(targets))[:n_users]
+    sample.sort()
+    histories, targets = histories.select(sample), targets[sample]
+    config = config.model_copy(update={"cutoffs": (10,)})
+
+    def validate(recommender: Recommender) -> dict[str, float]:
+        ranks = _rank_targets(recommender, histories, targets, config, exclude_seen=True)
+        return {f"{metric}@10": measure(ranks, 10) for metric, measure in METRICS.items()}
+
+    return validate
+
+
+def _targets(sequences: UserSequences, split: str) -> tuple[Histories, np.ndarray]:
+    histories, targets = sequences.evaluation(split)
+    if not len(targets):
+        raise InputError(
+            f"No user has a {split} interaction, so there is nothing to evaluate. "
+            "Lower `data.split.min_history` or the k-core of `data.filter`, or leave the split "
+            "out of `evaluation.splits`."
+        )
+    empty = histories.lengths == 0
+    if empty.any():
+        user = sequences.user_ids[histories.users[np.argmax(empty)]]
+        raise InputError(
+            f"User {user!r} has a {split} interaction but none before it ({int(empty.sum())} such "
+            "users): there is no history to recommend from. Users with fewer than 3 interactions "
+            "belong wholly in the training split; correct the split and materialize "
+            "`interactions` again."
+        )
+    return histories, targets
+
+
+def _rank_targets(
+    recommender: Recommender,
+    histories: Histories,
+    targets: np.ndarray,
+    config: EvaluationConfig,
+    exclude_seen: bool,
+    advance: Callable[[int], None] = lambda users: None,
+) -> np.ndarray:
+    """int32[n], the targets' ranks in lists as long as the largest cutoff, batch by batch."""
+    top_k = config.cutoffs[-1]
+    ranks = np.zeros(len(targets), dtype=np.int32)
+    for start in range(0, len(targets), config.users_per_batch):
+        rows = np.arange(start, min(start + config.users_per_batch, len(targets)))
+        batch = histories.select(rows)
+        items = recommender.recommend(batch, top_k, exclude_seen).items
+        _check_lists(recommender, batch, items, top_k, exclude_seen)
+        ranks[rows] = target_ranks(items, targets[rows])
+        advance(len(rows))
+    return ranks
+
+
+def _check_lists(
+    recommender: Recommender, histories: Histories, items: np.ndarray, top_k: int, unseen: bool
+) -> None:
+    """Refuse lists that would make the numbers wrong: they are a defect of the recommender."""
+    problem = None
+    if items.shape != (len(histories), top_k):
+        problem = f"lists of shape {items.shape} instead of {(len(histories), top_k)}"
+    elif unseen and lists_seen(histories, items).any():
+        problem = "items that the user has already seen, though they were excluded"
+    else:
+        ordered = np.sort(items, axis=1)
+        if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+            problem = "the same item twice to one user"
+    if problem:
+        raise ValueError(f"{type(recommender).__name__} recommended {problem}.")
+
+
+def _metrics_table(
+    name: str, protocol: EvaluationProtocol, ranks: np.ndarray, cutoffs: Sequence[int]
+) -> "pa.Table":
+    import pyarrow as pa
+
+    rows = [
+        (metric, k, measure(ranks, k)) for metric, measure in METRICS.items() for k in cutoffs
+    ]
+    n = len(rows)
+    return pa.table(
+        {
+            "model": [name] * n,
+            "split": [protocol.split] * n,
+            "seen": [protocol.seen] * n,
+            "metric": [metric for metric, _, _ in rows],
+            "k": pa.array([k for _, k, _ in rows], pa.int32()),
+            "value": [value for _, _, value in rows],
+            "users": [protocol.users] * n,
+            "candidates": [protocol.candidates] * n,
+            "ranking": [protocol.ranking] * n,
+            "holdout": [protocol.holdout] * n,
+            "tie_break": [protocol.tie_break] * n,
+        }
+    )
+
+
+def _ranks_table(
+    name: str,
+    protocol: EvaluationProtocol,
+    user_ids: np.ndarray,
+    ranks: np.ndarray,
+    target_seen: np.ndarray,
+) -> "pa.Table":
+    import pyarrow as pa
+
+    n = len(ranks)
+    return pa.table(
+        {
+            "model": [name] * n,
+            "split": [protocol.split] * n,
+            "seen": [protocol.seen] * n,
+            "user_id": [str(user) for user in user_ids],
+            "rank": pa.array(ranks, pa.int32()),
+            "target_seen": pa.array(target_seen, pa.bool_()),
+        }
+    )
