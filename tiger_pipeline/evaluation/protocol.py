@@ -23,7 +23,10 @@ from tiger_pipeline.progress import NoProgress, Progress
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SEEN = ("masked", "kept")
+Split = Literal["valid", "test"]
+Seen = Literal["masked", "kept"]
+
+SEEN: tuple[Seen, ...] = ("masked", "kept")
 """Items already in the history: never recommended, or candidates like all others."""
 
 
@@ -41,8 +44,8 @@ class EvaluationProtocol:
         ranking: "full", all items of the catalog.
     """
 
-    split: Literal["valid", "test"]
-    seen: Literal["masked", "kept"]
+    split: Split
+    seen: Seen
     candidates: int
     users: int
     tie_break: str
@@ -111,16 +114,17 @@ def evaluate(
     import pyarrow as pa
 
     targets = {split: _targets(sequences, split) for split in config.splits}
-    metrics, ranks, already_seen, seconds = [], [], {}, {}
+    metrics: list[pa.Table] = []
+    ranks: list[pa.Table] = []
+    already_seen: dict[str, int] = {}
+    seconds: dict[str, float] = {}
     total = len(SEEN) * sum(len(items) for _, items in targets.values())
     with progress.task(f"Evaluating {name}", total, unit="users") as task:
         for split, (histories, items) in targets.items():
             target_seen = pairs_seen(histories, np.arange(len(items)), items)
             already_seen[split] = int(target_seen.sum())
             for seen in SEEN:
-                protocol = EvaluationProtocol(
-                    split, seen, sequences.n_items, len(items), tie_break
-                )
+                protocol = EvaluationProtocol(split, seen, sequences.n_items, len(items), tie_break)
                 started = time.monotonic()
                 user_ranks = _rank_targets(
                     recommender, histories, items, config, seen == "masked", task.advance
@@ -228,9 +232,7 @@ def _metrics_table(
 ) -> "pa.Table":
     import pyarrow as pa
 
-    rows = [
-        (metric, k, measure(ranks, k)) for metric, measure in METRICS.items() for k in cutoffs
-    ]
+    rows = [(metric, k, measure(ranks, k)) for metric, measure in METRICS.items() for k in cutoffs]
     n = len(rows)
     return pa.table(
         {

@@ -55,7 +55,7 @@ class ItemTransitionKNN:
         self,
         training: Histories,
         n_items: int,
-        settings: TransitionSettings = TransitionSettings(),  # noqa: B008 (frozen)
+        settings: TransitionSettings = TransitionSettings(),
     ) -> None:
         self._settings = settings
         self._n_items = n_items
