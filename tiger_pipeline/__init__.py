@@ -1,3 +1,3 @@
-"""TIGER, "Recommender Systems with Generative Retrieval" (Rajput et al., 2023), as Dagster assets."""
+"""Generative retrieval as Dagster assets: TIGER (Rajput et al., NeurIPS 2023), end to end."""
 
 __version__ = "0.1.0"

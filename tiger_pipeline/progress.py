@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TextIO
 
+PROGRESS_BAR_VARIABLE = "TIGER_PROGRESS_BAR"
+"""Set in the environment of a process whose terminal a person is watching."""
+
 
 class ProgressTask(Protocol):
     """One piece of work of known size, under way."""

@@ -14,6 +14,11 @@ _SCRATCH_PREFIX = ".writing-"
 
 
 def _beside(target: Path) -> Path:
+    """A fresh name next to `target`, whose folder is created: a rename must not cross disks."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _explain(error, target) from error
     return target.parent / f"{_SCRATCH_PREFIX}{target.name}-{uuid.uuid4().hex[:8]}"
 
 
@@ -35,7 +40,6 @@ def atomic_file(target: Path) -> Iterator[Path]:
     Raises:
         ArtifactError: the file could not be written (a full disk is named as such).
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     scratch = _beside(target)
     try:
         yield scratch
@@ -57,7 +61,6 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     Raises:
         ArtifactError: the directory could not be written (a full disk is named as such).
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     scratch = _beside(target)
     retired = _beside(target)
     try:

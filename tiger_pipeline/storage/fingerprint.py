@@ -27,7 +27,7 @@ def fingerprint_array(array: "np.ndarray") -> str:
     import numpy as np
 
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+    digest.update(np.ascontiguousarray(array).data)
     return _shorten(digest)
 
 

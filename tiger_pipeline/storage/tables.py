@@ -14,7 +14,7 @@ _METADATA_KEY = b"tiger_pipeline"
 
 
 def with_metadata(table: "pa.Table", metadata: dict[str, Any]) -> "pa.Table":
-    """The same table carrying `metadata` (JSON-like); it survives `write_table` and `read_table`."""
+    """The same table carrying JSON-like `metadata`, which stays with it on disk."""
     kept = dict(table.schema.metadata or {})
     kept[_METADATA_KEY] = json.dumps(metadata, sort_keys=True).encode()
     return table.replace_schema_metadata(kept)
