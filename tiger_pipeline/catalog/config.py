@@ -7,7 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from tiger_pipeline.strict_config import StrictConfig
 
-_FILTER_NAME = re.compile(r"(?P<user>\d{1,2})(?P<item>\d)(?P<rating>\d)_LOU")
+# Five digits, such as 10100_LOU, leave only one reading: two for each core.
+_FILTER_NAME = re.compile(r"(?P<user>\d{1,2})(?P<item>\d|(?<=\d{2})\d{2})(?P<rating>\d)_LOU")
 
 
 class ColumnNames(StrictConfig):
@@ -35,8 +36,26 @@ class SourceConfig(StrictConfig):
     """File name of the items in that folder, where the format's own name does not apply."""
     interactions: str | None = None
     columns: ColumnNames = ColumnNames()
-    fields: dict[str, str] = {}
-    """For `tables`: item text field → column (e.g. {title: product_name}); empty takes all."""
+    fields: dict[str, str] = Field(
+        {},
+        description="For `tables`: item text field → column (e.g. {title: product_name}); "
+        "empty takes all.",
+    )
+
+    @model_validator(mode="after")
+    def _mapping_only_for_tables(self) -> "SourceConfig":
+        if self.format != "tables" and (self.fields or self.columns != ColumnNames()):
+            raise ValueError(
+                f"columns and fields describe sources with `format: tables`, not {self.format}"
+            )
+        return self
+
+    @field_validator("fields")
+    @classmethod
+    def _lower_case_fields(cls, fields: dict[str, str]) -> dict[str, str]:
+        if any(name != name.lower() or not name for name in fields):
+            raise ValueError("names of text fields are lower-case")
+        return fields
 
 
 class FilterConfig(StrictConfig):
@@ -67,11 +86,17 @@ class FilterConfig(StrictConfig):
 
 
 class SplitConfig(StrictConfig):
-    """Leave-one-out: a user's last item is the test target, the one before it validation."""
+    """Leave-one-out: a user's last item is the test target, the one before it validation.
+
+    A source with splits of its own (`format: freerec`) keeps them.
+    """
 
     kind: Literal["leave_one_out"] = "leave_one_out"
     min_history: int = Field(
-        3, ge=3, description="Users with fewer interactions take part in training only."
+        3,
+        ge=3,
+        description="Users with fewer interactions take part in training only. FreeRec's "
+        "`_LOU` datasets correspond to 4.",
     )
     tie_break: Literal["source", "shuffle"] = Field(
         "source", description="Order of a user's interactions at the same time."
@@ -107,12 +132,13 @@ class DataConfig(StrictConfig):
     source: SourceConfig
     filter: FilterConfig = FilterConfig()
     duplicates: Literal["first", "last", "keep"] = Field(
-        "first", description="Which interactions of a user with the same item stay."
+        "first", description="Which of a user's interactions with the same item stays."
     )
     split: SplitConfig = SplitConfig()
     text: TextConfig = TextConfig()
     items_without_interactions: Literal["drop", "keep"] = "drop"
-    """`keep` leaves cold-start items in the catalog: encoded, but not part of any training."""
+    """`keep` leaves cold-start items in the catalog: encoded, but not part of any training. That
+    includes items whose interactions the filters removed."""
 
     @model_validator(mode="before")
     @classmethod

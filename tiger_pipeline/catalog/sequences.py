@@ -1,4 +1,4 @@
-"""Users' histories as flat integer arrays: the form in which models and metrics see interactions."""
+"""Users' histories as flat integer arrays: how models and metrics see the interactions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

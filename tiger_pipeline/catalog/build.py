@@ -1,0 +1,272 @@
+"""From a raw source to the catalog: the `items` and `interactions` tables.
+
+The steps, in this order: sort by time, drop low ratings, drop duplicates, k-core, break ties,
+split. Duplicates go before the k-core so that a core counts different items; ties are broken last
+so that the shuffle depends only on what is kept.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tiger_pipeline.catalog import splits
+from tiger_pipeline.catalog.config import DataConfig
+from tiger_pipeline.catalog.filters import at_least_rating, k_core
+from tiger_pipeline.catalog.raw import RawCatalog
+from tiger_pipeline.catalog.readers.source import read_source
+from tiger_pipeline.catalog.rows import InteractionRows
+from tiger_pipeline.catalog.sequences import SPLITS
+from tiger_pipeline.errors import ConfigurationError, InputError
+from tiger_pipeline.progress import Progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class CatalogCounts:
+    """What was there, what was dropped by which rule, and what is left.
+
+    Attributes:
+        source_users: users of the source.
+        source_items: items of the source, with or without interactions.
+        source_interactions: interactions of the source.
+        unlisted_items: items that Amazon's metadata lacks; they have empty fields.
+        low_ratings: interactions dropped by the rating threshold.
+        duplicates: interactions dropped because their user has another with the same item.
+        outside_core: interactions dropped by the k-core.
+        users: users of the catalog.
+        items: items of the catalog.
+        interactions: interactions of the catalog.
+        train_interactions: those of them in the training split.
+        valid_interactions: validation targets.
+        test_interactions: test targets.
+        users_only_in_training: users without a test target; most are too short to evaluate.
+        items_without_interactions: items of the source that no interaction of the catalog names.
+        items_without_text: items of the catalog whose fields are all empty.
+        tied_interactions: interactions that share their time with another of the same user.
+    """
+
+    source_users: int
+    source_items: int
+    source_interactions: int
+    unlisted_items: int
+    low_ratings: int
+    duplicates: int
+    outside_core: int
+    users: int
+    items: int
+    interactions: int
+    train_interactions: int
+    valid_interactions: int
+    test_interactions: int
+    users_only_in_training: int
+    items_without_interactions: int
+    items_without_text: int
+    tied_interactions: int
+
+    def as_dict(self) -> dict[str, int]:
+        """The counts by name, for metadata."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The catalog of a dataset.
+
+    Attributes:
+        items: item_id string (unique), the source's text fields (string, "" where not known),
+            n_interactions int32 (over all splits); in the order of the source.
+        interactions: user_id string, item_id string, position int32 (0-based in the user's
+            history), split string, timestamp int64 (unix seconds, null where not known), rating
+            float32 (null where not known); users in the order of first appearance in the source,
+            each user's rows together, oldest first.
+        counts: what was dropped and what is left.
+    """
+
+    items: "pa.Table"
+    interactions: "pa.Table"
+    counts: CatalogCounts
+
+
+def build_catalog(config: DataConfig, base: Path, progress: Progress | None = None) -> Catalog:
+    """Read, filter and split a dataset.
+
+    Args:
+        config: the settings of the dataset.
+        base: the folder at which a relative `config.source.path` starts.
+        progress: told about large files.
+
+    Raises:
+        InputError: the source breaks its contract, or the filters leave nothing.
+        ConfigurationError: a setting does not apply to this source.
+    """
+    return catalog_from_raw(read_source(config.source, base, progress), config)
+
+
+def catalog_from_raw(raw: RawCatalog, config: DataConfig) -> Catalog:
+    """Filter and split a dataset that has been read already. Raises as `build_catalog`."""
+    source, user_ids = _index(raw)
+    kept, dropped = _filter(source, config)
+    if source.splits is not None:
+        _refuse_changed_splits(dropped)
+    tied = splits.count_tied(kept.users, kept.timestamps)
+    kept = _split(kept, config)
+
+    n_interactions = np.bincount(kept.items, minlength=len(raw.items))
+    in_catalog = n_interactions > 0
+    n_without = int((~in_catalog).sum())
+    if config.items_without_interactions == "keep":
+        in_catalog[:] = True
+    items = _item_table(raw.items, in_catalog, n_interactions)
+    interactions = _interaction_table(kept, user_ids, raw.items["item_id"].to_numpy(dtype=object))
+
+    assert kept.splits is not None
+    of_split = dict(
+        zip(SPLITS, np.bincount(kept.splits, minlength=len(SPLITS)).tolist(), strict=True)
+    )
+    counts = CatalogCounts(
+        source_users=len(user_ids),
+        source_items=len(raw.items),
+        source_interactions=len(source),
+        unlisted_items=raw.unlisted_items,
+        **dropped,
+        users=kept.n_users,
+        items=items.num_rows,
+        interactions=len(kept),
+        train_interactions=of_split["train"],
+        valid_interactions=of_split["valid"],
+        test_interactions=of_split["test"],
+        users_only_in_training=kept.n_users - of_split["test"],
+        items_without_interactions=n_without,
+        items_without_text=_count_without_text(raw.items[in_catalog]),
+        tied_interactions=tied,
+    )
+    return Catalog(items, interactions, counts)
+
+
+def _index(raw: RawCatalog) -> tuple[InteractionRows, np.ndarray]:
+    """The interactions as indices, sorted by user and time, and the users' ids."""
+    frame = raw.interactions
+    users, user_ids = pd.factorize(frame["user_id"])
+    items = pd.Index(raw.items["item_id"]).get_indexer(frame["item_id"])
+    if (items < 0).any():
+        unknown = frame["item_id"].iloc[int((items < 0).argmax())]
+        raise InputError(f"The interactions name item {unknown!r}, which is not among the items.")
+    rows = InteractionRows(
+        users=users.astype(np.int64),
+        items=items.astype(np.int64),
+        timestamps=frame["timestamp"].to_numpy() if "timestamp" in frame else None,
+        ratings=frame["rating"].to_numpy() if "rating" in frame else None,
+        splits=(
+            pd.Index(SPLITS).get_indexer(pd.Index(frame["split"])).astype(np.int8)
+            if "split" in frame
+            else None
+        ),
+    )
+    order = splits.chronological_order(rows.users, rows.timestamps, rows.splits)
+    return rows.select(order), np.asarray(user_ids, dtype=object)
+
+
+def _filter(rows: InteractionRows, config: DataConfig) -> tuple[InteractionRows, dict[str, int]]:
+    """Apply the three filters; also tell how many interactions each dropped."""
+    dropped: dict[str, int] = {}
+
+    def keep(mask: np.ndarray | None, rule: str) -> None:
+        nonlocal rows
+        before = len(rows)
+        rows = rows if mask is None else rows.select(mask)
+        dropped[rule] = before - len(rows)
+
+    rules = config.filter
+    keep(at_least_rating(rows.ratings, rules.min_rating), "low_ratings")
+    keep(splits.without_duplicates(rows.users, rows.items, config.duplicates), "duplicates")
+    keep(k_core(rows.users, rows.items, rules.user_core, rules.item_core), "outside_core")
+    if not len(rows):
+        raise InputError(
+            "The filters leave no interactions: "
+            f"{dropped['low_ratings']:,} are rated below {rules.min_rating:g}, "
+            f"{dropped['duplicates']:,} are duplicates, and the core of {rules.user_core} "
+            f"interactions a user and {rules.item_core} an item drops the other "
+            f"{dropped['outside_core']:,}. Lower data.filter."
+        )
+    return rows, dropped
+
+
+def _refuse_changed_splits(dropped: dict[str, int]) -> None:
+    """A source with its own splits is kept as it is: filters may confirm it, not change it."""
+    settings = {
+        "low_ratings": "data.filter.min_rating: 0",
+        "duplicates": "data.duplicates: keep",
+        "outside_core": "data.filter: {user_core: 0, item_core: 0}",
+    }
+    for rule, count in dropped.items():
+        if count:
+            raise ConfigurationError(
+                f"The source comes with its own splits, and the filters would drop {count:,} of "
+                f"its interactions ({rule.replace('_', ' ')}). Set {settings[rule]}."
+            )
+
+
+def _split(rows: InteractionRows, config: DataConfig) -> InteractionRows:
+    """Break ties and assign splits."""
+    if config.split.tie_break == "shuffle":
+        if rows.timestamps is None:
+            raise ConfigurationError(
+                "data.split.tie_break is `shuffle`, but the source has no timestamps, so it is "
+                "not known which interactions are tied. Set it to `source`."
+            )
+        generator = np.random.default_rng(config.split.seed)
+        rows = rows.select(
+            splits.chronological_order(rows.users, rows.timestamps, rows.splits, generator)
+        )
+    assigned = rows.splits
+    if assigned is None:
+        assigned = splits.leave_one_out(rows.users, config.split.min_history)
+    if SPLITS.index("test") not in assigned:
+        raise InputError(
+            f"No user has {config.split.min_history} interactions (data.split.min_history), so "
+            "there is nothing to evaluate on."
+        )
+    return dataclasses.replace(rows, splits=assigned)
+
+
+def _item_table(items: pd.DataFrame, keep: np.ndarray, n_interactions: np.ndarray) -> "pa.Table":
+    import pyarrow as pa
+
+    kept = items[keep]
+    columns = {name: pa.array(kept[name].to_numpy(dtype=object), pa.string()) for name in kept}
+    return pa.table({**columns, "n_interactions": pa.array(n_interactions[keep], pa.int32())})
+
+
+def _interaction_table(
+    rows: InteractionRows, user_ids: np.ndarray, item_ids: np.ndarray
+) -> "pa.Table":
+    import pyarrow as pa
+
+    def optional(values: np.ndarray | None, kind: "pa.DataType") -> "pa.Array":
+        if values is None:
+            return pa.nulls(len(rows), kind)
+        return pa.array(values, from_pandas=True).cast(kind, safe=False)
+
+    timestamps = rows.timestamps
+    if timestamps is not None:
+        timestamps = np.floor(timestamps).astype(np.int64)
+    return pa.table(
+        {
+            "user_id": pa.array(user_ids[rows.users], pa.string()),
+            "item_id": pa.array(item_ids[rows.items], pa.string()),
+            "position": pa.array(splits.positions(rows.users), pa.int32()),
+            "split": pa.array(np.array(SPLITS, dtype=object)[rows.splits], pa.string()),
+            "timestamp": optional(timestamps, pa.int64()),
+            "rating": optional(rows.ratings, pa.float32()),
+        }
+    )
+
+
+def _count_without_text(items: pd.DataFrame) -> int:
+    return int((items.drop(columns="item_id") == "").all(axis=1).sum())

@@ -1,0 +1,54 @@
+"""Amazon reviews 2018 as published (Ni et al., 2019): JSON lines.
+
+Interactions: `<category>_5.json.gz` or `<category>.json.gz`; items: `meta_<category>.json.gz`.
+"""
+
+from pathlib import Path
+
+from tiger_pipeline.catalog.config import SourceConfig
+from tiger_pipeline.catalog.raw import RawCatalog
+from tiger_pipeline.catalog.readers.amazon import (
+    ReviewKeys,
+    category_paths,
+    complete_catalog,
+    read_metadata,
+    read_reviews,
+    text,
+)
+from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, find_file
+from tiger_pipeline.progress import Progress
+
+_SUFFIXES = ("json.gz", "json", "jsonl.gz", "jsonl")
+_KEYS = ReviewKeys(user="reviewerID", item="asin", rating="overall", time="unixReviewTime")
+_FIELDS = {
+    "title": text("title"),
+    "brand": text("brand"),
+    "categories": category_paths("category"),
+    "main_category": text("main_cat"),
+    "description": text("description"),
+    "features": text("feature"),
+    "price": text("price"),
+}
+
+
+def _locate(folder: Path, source: SourceConfig) -> SourceFiles:
+    interactions = find_file(
+        folder,
+        "interactions",
+        source.interactions,
+        tuple(f"*.{suffix}" for suffix in _SUFFIXES),
+        not_like="meta_*",
+    )
+    items = find_file(
+        folder, "items", source.items, tuple(f"meta_*.{suffix}" for suffix in _SUFFIXES)
+    )
+    return SourceFiles(items, (interactions,))
+
+
+def _read(files: SourceFiles, source: SourceConfig, progress: Progress) -> RawCatalog:
+    interactions = read_reviews(files.interactions[0], _KEYS, progress)
+    items = read_metadata(files.items, "asin", _FIELDS, progress)
+    return complete_catalog(items, interactions)
+
+
+LAYOUT = Layout(locate=_locate, read=_read)

@@ -1,0 +1,63 @@
+"""Amazon Reviews 2023 as published (Hou et al., 2024): JSON lines.
+
+Interactions: `<category>.jsonl.gz`, time in milliseconds; items: `meta_<category>.jsonl.gz`. An
+item is a `parent_asin`: variants in size or color have one.
+"""
+
+from pathlib import Path
+
+from tiger_pipeline.catalog.config import SourceConfig
+from tiger_pipeline.catalog.raw import RawCatalog
+from tiger_pipeline.catalog.readers.amazon import (
+    ReviewKeys,
+    category_paths,
+    complete_catalog,
+    read_metadata,
+    read_reviews,
+    text,
+)
+from tiger_pipeline.catalog.readers.json_lines import Record
+from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, find_file
+from tiger_pipeline.progress import Progress
+
+_KEYS = ReviewKeys(
+    user="user_id", item="parent_asin", rating="rating", time="timestamp", per_second=1000
+)
+
+
+def _brand(record: Record) -> str:
+    details = record.get("details")
+    return text("Brand")(details) if isinstance(details, dict) else ""
+
+
+_FIELDS = {
+    "title": text("title"),
+    "brand": _brand,
+    "categories": category_paths("categories"),
+    "main_category": text("main_category"),
+    "store": text("store"),
+    "description": text("description"),
+    "features": text("features"),
+    "price": text("price"),
+}
+
+
+def _locate(folder: Path, source: SourceConfig) -> SourceFiles:
+    interactions = find_file(
+        folder,
+        "interactions",
+        source.interactions,
+        ("*.jsonl.gz", "*.jsonl"),
+        not_like="meta_*",
+    )
+    items = find_file(folder, "items", source.items, ("meta_*.jsonl.gz", "meta_*.jsonl"))
+    return SourceFiles(items, (interactions,))
+
+
+def _read(files: SourceFiles, source: SourceConfig, progress: Progress) -> RawCatalog:
+    interactions = read_reviews(files.interactions[0], _KEYS, progress)
+    items = read_metadata(files.items, "parent_asin", _FIELDS, progress)
+    return complete_catalog(items, interactions)
+
+
+LAYOUT = Layout(locate=_locate, read=_read)
