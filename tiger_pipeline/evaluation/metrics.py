@@ -84,3 +84,6 @@ def ndcg(ranks: np.ndarray, k: int) -> float:
 
 METRICS = {"hit_rate": hit_rate, "ndcg": ndcg}
 """Every metric of the protocol by the name under which the tables hold it."""
+
+METRIC_TITLES = {"hit_rate": "HR", "ndcg": "NDCG"}
+"""How people write them."""

@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from tiger_pipeline.catalog.sequences import Histories, UserSequences
-from tiger_pipeline.errors import InputError
+from tiger_pipeline.errors import ArtifactMismatchError, InputError
 from tiger_pipeline.evaluation.config import EvaluationConfig
 from tiger_pipeline.evaluation.metrics import METRICS, target_ranks
+from tiger_pipeline.evaluation.result_tables import (
+    PROTOCOL_COLUMNS,
+    metrics_table,
+    ranks_table,
+)
 from tiger_pipeline.evaluation.seen_items import lists_seen, pairs_seen
 from tiger_pipeline.generation.recommendations import Recommender
 from tiger_pipeline.progress import NoProgress, Progress
@@ -52,22 +57,56 @@ class EvaluationProtocol:
     holdout: Literal["leave_one_out"] = "leave_one_out"
     ranking: Literal["full"] = "full"
 
-    def in_words(self) -> str:
-        """The protocol as sentences for a report."""
+    @classmethod
+    def of(cls, metrics: "pa.Table", split: Split, seen: Seen) -> "EvaluationProtocol":
+        """The one protocol under which a long metrics table's values for `split` were measured.
+
+        Raises:
+            ArtifactMismatchError: there is no such value, or models were measured differently.
+        """
+        columns = metrics.select(["model", *PROTOCOL_COLUMNS]).to_pylist()
+        models = {
+            tuple(row[name] for name in PROTOCOL_COLUMNS): row["model"]
+            for row in columns
+            if (row["split"], row["seen"]) == (split, seen)
+        }
+        if not models:
+            raise ArtifactMismatchError(
+                f"The metrics hold no {split} values with seen items {seen}. Put {split!r} into "
+                "`evaluation.splits` and materialize `metrics` again."
+            )
+        if len(models) > 1:
+            (one, one_model), (other, other_model) = list(models.items())[:2]
+            named = zip(PROTOCOL_COLUMNS, one, other, strict=True)
+            name, first, second = next(entry for entry in named if entry[1] != entry[2])
+            raise ArtifactMismatchError(
+                f"{one_model!r} and {other_model!r} were not measured alike: {name} is {first!r} "
+                f"for one and {second!r} for the other. Materialize `metrics` of both again."
+            )
+        return cls(**dict(zip(PROTOCOL_COLUMNS, next(iter(models)), strict=True)))
+
+    def in_parts(self) -> dict[str, str]:
+        """The protocol as titled sentences."""
         target, history = {
             "valid": ("last interaction but one", "the interactions before it"),
-            "test": ("last interaction", "all interactions before it, validation included"),
+            "test": ("last interaction", "all before it, the validation target included"),
         }[self.split]
         seen = {
-            "masked": "Items already in the history are not recommended.",
-            "kept": "Items already in the history stay candidates.",
+            "masked": "masked: items in the user's own history are not recommended",
+            "kept": "kept: items in the user's own history stay candidates",
         }[self.seen]
-        return (
-            f"Leave-one-out: the target is the {target} of each of {self.users:,} users, "
-            f"the history {history}. {seen} The ranking is over all {self.candidates:,} items of "
-            "the catalog, without sampling. Only the target item itself is a hit, not another "
-            f"item with the same codes. Order of interactions at the same time: {self.tie_break}."
-        )
+        return {
+            "Targets": f"{self.split}: the {target} of each of {self.users:,} users; "
+            f"the history is {history} (leave-one-out).",
+            "Seen items": f"{seen}.",
+            "Candidates": f"all {self.candidates:,} items of the catalog, without sampling.",
+            "Hits": "the target item itself; another item with the same codes is a miss.",
+            "Interactions at the same time": f"{self.tie_break} order.",
+        }
+
+    def in_words(self) -> str:
+        """The protocol in one paragraph."""
+        return " ".join(f"{title}: {sentence}" for title, sentence in self.in_parts().items())
 
 
 @dataclass(frozen=True)
@@ -75,10 +114,9 @@ class EvaluationResult:
     """What `evaluate` measured.
 
     Attributes:
-        metrics: one row a value: model, split, seen, metric, k, value, users, candidates,
-            ranking, holdout, tie_break.
-        ranks: one row a user and protocol: model, split, seen, user_id, rank (0: not among the
-            first `cutoffs[-1]`), target_seen.
+        metrics: one row a value; columns of `result_tables.metrics_table`.
+        ranks: one row a user and protocol; columns of `result_tables.ranks_table`. Rank 0: not
+            among the first `cutoffs[-1]`.
         targets_already_seen: by split, the targets that are in the user's own history; they
             cannot be hit with seen items masked.
         seconds: time spent in the recommender, by "<split>, seen <masked|kept>".
@@ -130,9 +168,10 @@ def evaluate(
                     recommender, histories, items, config, seen == "masked", task.advance
                 )
                 seconds[f"{split}, seen {seen}"] = time.monotonic() - started
-                metrics.append(_metrics_table(name, protocol, user_ranks, config.cutoffs))
+                values = _values(user_ranks, config.cutoffs)
+                metrics.append(metrics_table(name, protocol, values))
                 user_ids = sequences.user_ids[histories.users]
-                ranks.append(_ranks_table(name, protocol, user_ids, user_ranks, target_seen))
+                ranks.append(ranks_table(name, protocol, user_ids, user_ranks, target_seen))
     return EvaluationResult(
         pa.concat_tables(metrics), pa.concat_tables(ranks), already_seen, seconds
     )
@@ -227,47 +266,5 @@ def _check_lists(
         raise ValueError(f"{type(recommender).__name__} recommended {problem}.")
 
 
-def _metrics_table(
-    name: str, protocol: EvaluationProtocol, ranks: np.ndarray, cutoffs: Sequence[int]
-) -> "pa.Table":
-    import pyarrow as pa
-
-    rows = [(metric, k, measure(ranks, k)) for metric, measure in METRICS.items() for k in cutoffs]
-    n = len(rows)
-    return pa.table(
-        {
-            "model": [name] * n,
-            "split": [protocol.split] * n,
-            "seen": [protocol.seen] * n,
-            "metric": [metric for metric, _, _ in rows],
-            "k": pa.array([k for _, k, _ in rows], pa.int32()),
-            "value": [value for _, _, value in rows],
-            "users": [protocol.users] * n,
-            "candidates": [protocol.candidates] * n,
-            "ranking": [protocol.ranking] * n,
-            "holdout": [protocol.holdout] * n,
-            "tie_break": [protocol.tie_break] * n,
-        }
-    )
-
-
-def _ranks_table(
-    name: str,
-    protocol: EvaluationProtocol,
-    user_ids: np.ndarray,
-    ranks: np.ndarray,
-    target_seen: np.ndarray,
-) -> "pa.Table":
-    import pyarrow as pa
-
-    n = len(ranks)
-    return pa.table(
-        {
-            "model": [name] * n,
-            "split": [protocol.split] * n,
-            "seen": [protocol.seen] * n,
-            "user_id": [str(user) for user in user_ids],
-            "rank": pa.array(ranks, pa.int32()),
-            "target_seen": pa.array(target_seen, pa.bool_()),
-        }
-    )
+def _values(ranks: np.ndarray, cutoffs: Sequence[int]) -> list[tuple[str, int, float]]:
+    return [(metric, k, measure(ranks, k)) for metric, measure in METRICS.items() for k in cutoffs]

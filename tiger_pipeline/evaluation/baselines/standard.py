@@ -7,6 +7,9 @@ from tiger_pipeline.evaluation.baselines.random_ranking import RandomRecommender
 from tiger_pipeline.generation.recommendations import Recommender
 
 POPULARITY = "popularity"
+RANDOM_RANKING = "random_ranking"
+"""Not "random", which is a variant: a generator over random codes."""
+ITEM_TRANSITION_KNN = "item_transition_knn"
 
 
 def standard_baselines(sequences: UserSequences, seed: int) -> dict[str, Recommender]:
@@ -14,6 +17,6 @@ def standard_baselines(sequences: UserSequences, seed: int) -> dict[str, Recomme
     training = sequences.training()
     return {
         POPULARITY: PopularityRecommender(training, sequences.n_items),
-        "random": RandomRecommender(sequences.n_items, seed),
-        "item_transition_knn": ItemTransitionKNN(training, sequences.n_items),
+        RANDOM_RANKING: RandomRecommender(sequences.n_items, seed),
+        ITEM_TRANSITION_KNN: ItemTransitionKNN(training, sequences.n_items),
     }

@@ -1,0 +1,162 @@
+"""Pictures of a report, as PNG bytes small enough to be embedded in a page or in metadata."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The palette of Okabe and Ito (2008), which stays apart under every kind of color blindness.
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+GRAY, INK, GRID = "#9AA3AE", "#1F2933", "#E4E7EB"
+_DPI = 110
+
+
+def figure_png(figure: "Figure") -> bytes:
+    """The figure as PNG; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def picture_source(png: bytes) -> str:
+    """The picture as a `data:` URL."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def picture_markdown(png: bytes, title: str) -> str:
+    """The picture inside Markdown, as Dagster shows it in an asset's metadata."""
+    text = title.replace("[", "(").replace("]", ")")
+    return f"![{text}]({picture_source(png)})"
+
+
+def training_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None) -> bytes:
+    """Training loss and validation NDCG@10 by epoch, the chosen epoch marked.
+
+    Args:
+        history: rows with `epoch`, `train_loss` and `valid_ndcg@10` (None: not measured).
+        best_epoch: the epoch that was kept.
+    """
+    figure, (left, right) = _panels(1, 2, height=2.9)
+    epochs = [row["epoch"] for row in history]
+    left.plot(epochs, [row["train_loss"] for row in history], color=ORANGE, linewidth=2)
+    _label(left, "Training loss", "epoch", "cross-entropy")
+    measured = [row for row in history if row.get("valid_ndcg@10") is not None]
+    right.plot(
+        [row["epoch"] for row in measured],
+        [row["valid_ndcg@10"] for row in measured],
+        color=BLUE,
+        linewidth=2,
+        marker="o",
+        markersize=3.5,
+    )
+    best = {row["epoch"]: row["valid_ndcg@10"] for row in measured}.get(best_epoch)
+    shown = "" if best is None else f": {best:.4f} in epoch {best_epoch}"
+    _label(right, f"Validation NDCG@10{shown}", "epoch", "")
+    if best_epoch is not None:
+        for axes in (left, right):
+            axes.axvline(best_epoch, color=VERMILLION, linestyle="--", linewidth=1.2)
+    return figure_png(figure)
+
+
+def accuracy_bars(
+    values: Mapping[str, Mapping[str, float | None]], highlighted: Sequence[str], title: str
+) -> bytes:
+    """One panel of horizontal bars a metric.
+
+    Args:
+        values: by metric (the panel's title), then by model, in the order to be drawn from the
+            top; None is drawn as no bar.
+        highlighted: models in the strong color; the others are gray.
+        title: of the whole picture: the protocol.
+    """
+    models = list(next(iter(values.values())))
+    height = 1.2 + 0.28 * len(models)
+    figure, panels = _panels(1, len(values), height=height)
+    for panel, (metric, by_model) in zip(panels, values.items(), strict=True):
+        numbers = [by_model[model] or 0.0 for model in models]
+        colors = [BLUE if model in highlighted else GRAY for model in models]
+        bars = panel.barh(models, numbers, color=colors, height=0.66)
+        labels = ["–" if by_model[model] is None else f"{by_model[model]:.4f}" for model in models]
+        panel.bar_label(bars, labels, padding=3, fontsize=8.5, color=INK)
+        panel.invert_yaxis()
+        panel.set_xlim(0, max([*numbers, 1e-6]) * 1.25)
+        _label(panel, metric, "", "")
+        panel.grid(False, axis="y")
+    for panel in panels[1:]:
+        panel.set_yticklabels([])
+    figure.suptitle(title, fontsize=9, color=INK)
+    return figure_png(figure)
+
+
+def code_use(code_counts: Sequence[Sequence[int]], perplexities: Sequence[float | None]) -> bytes:
+    """How many items use each codeword, most used first, one panel a level.
+
+    Args:
+        code_counts: by level, items of each codeword.
+        perplexities: by level, exp of the entropy of the use.
+    """
+    columns = min(len(code_counts), 4)
+    rows = -(-len(code_counts) // columns)
+    figure, panels = _panels(rows, columns, height=2.6 * rows, share_y=True)
+    for panel in panels[len(code_counts) :]:
+        panel.set_axis_off()
+    for level, (counts, perplexity) in enumerate(zip(code_counts, perplexities, strict=True)):
+        panel = panels[level]
+        ordered = np.sort(np.asarray(counts))[::-1]
+        panel.fill_between(np.arange(len(ordered)), ordered, step="mid", color=BLUE, linewidth=0)
+        panel.axhline(ordered.mean(), color=VERMILLION, linestyle="--", linewidth=1.2)
+        shown = "" if perplexity is None else f": PPL {perplexity:.0f} of {len(ordered)}"
+        _label(panel, f"Level {level + 1}{shown}", "codewords, most used first", "")
+        panel.set_xlim(0, max(len(ordered) - 1, 1))
+        panel.set_ylim(0)
+    panels[0].set_ylabel("items (dashed: even use)", fontsize=8.5, color=INK)
+    return figure_png(figure)
+
+
+def collision_groups(group_sizes: Mapping[int, int]) -> bytes:
+    """How many code tuples are shared by how many items, on a logarithmic scale.
+
+    Args:
+        group_sizes: items of a tuple → number of such tuples.
+    """
+    figure, (panel,) = _panels(1, 1, height=2.6)
+    sizes = sorted(group_sizes)
+    counts = [group_sizes[size] for size in sizes]
+    colors = [GRAY if size == 1 else VERMILLION for size in sizes]
+    bars = panel.bar([str(size) for size in sizes], counts, color=colors, width=0.7)
+    if len(sizes) <= 25:
+        panel.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=8.5)
+    panel.set_yscale("log")
+    panel.set_ylim(0.7, max(counts) * 3)
+    _label(panel, "Tuples of codes by the items that share them", "items on one tuple", "tuples")
+    panel.grid(False, axis="x")
+    return figure_png(figure)
+
+
+def _panels(
+    rows: int, columns: int, height: float, share_y: bool = False
+) -> "tuple[Figure, list[Axes]]":
+    """A figure as wide as the report's column; an object of its own, no pyplot state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.6, height), dpi=_DPI, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
+    return figure, list(grid.ravel())
+
+
+def _label(axes: "Axes", title: str, x: str, y: str) -> None:
+    axes.set_title(title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
+    axes.set_xlabel(x, fontsize=8.5, color=INK)
+    axes.set_ylabel(y, fontsize=8.5, color=INK)
+    axes.tick_params(which="both", labelsize=8.5, length=0, colors=INK)
+    axes.grid(True, color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(GRAY)

@@ -1,0 +1,136 @@
+"""The metric report of a variant: tables and JSON for machines, pictures and a page for people."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tiger_pipeline.errors import ArtifactError
+from tiger_pipeline.evaluation import plots
+from tiger_pipeline.evaluation.json_values import json_ready
+from tiger_pipeline.evaluation.metrics import METRIC_TITLES
+from tiger_pipeline.evaluation.protocol import SEEN, EvaluationProtocol
+from tiger_pipeline.evaluation.report_inputs import SUMMARY_FIELDS, ReportInputs
+from tiger_pipeline.evaluation.report_page import render_page
+from tiger_pipeline.evaluation.result_tables import MetricValues
+from tiger_pipeline.storage.tables import read_table, write_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+METRICS_JSON, METRICS_TABLE, RANKS_TABLE = "metrics.json", "metrics.parquet", "ranks.parquet"
+REPORT_PAGE = "report.html"
+
+
+def write_report(directory: Path, inputs: ReportInputs) -> None:
+    """Write metrics.json, metrics.parquet, ranks.parquet, the pictures and report.html.
+
+    Args:
+        directory: an existing directory, made whole by the caller (`storage.atomic_directory`).
+        inputs: what to show.
+
+    Raises:
+        ArtifactMismatchError: the models in `metrics` were not measured under one protocol.
+    """
+    pictures = draw_pictures(inputs)
+    write_table(directory / METRICS_TABLE, inputs.metrics)
+    write_table(directory / RANKS_TABLE, inputs.ranks)
+    text = json.dumps(_contents(inputs), indent=2, ensure_ascii=False, allow_nan=False)
+    (directory / METRICS_JSON).write_text(text + "\n", encoding="utf-8")
+    for name, png in pictures.items():
+        (directory / f"{name}.png").write_bytes(png)
+    (directory / REPORT_PAGE).write_text(render_page(inputs, pictures), encoding="utf-8")
+
+
+def draw_pictures(inputs: ReportInputs) -> dict[str, bytes]:
+    """The report's pictures as PNG: accuracy, training, code_use, collisions, where there is data.
+
+    Returns:
+        By name, in the order of the page.
+    """
+    pictures = {"accuracy": _accuracy_picture(inputs)}
+    if inputs.history:
+        pictures["training"] = plots.training_curves(inputs.history, inputs.best_epoch)
+    if inputs.code_statistics.get("code_counts"):
+        pictures["code_use"] = plots.code_use(
+            inputs.code_statistics["code_counts"],
+            [level.get("perplexity") for level in inputs.code_statistics["levels"]],
+        )
+    if inputs.group_sizes is not None and len(inputs.group_sizes):
+        sizes, items = np.unique(inputs.group_sizes, return_counts=True)
+        tuples = (items // sizes).tolist()
+        pictures["collisions"] = plots.collision_groups(
+            dict(zip(sizes.tolist(), tuples, strict=True))
+        )
+    return pictures
+
+
+def read_summary(directory: Path) -> dict[str, Any]:
+    """The `summary` of a report's metrics.json.
+
+    Raises:
+        ArtifactError: the file is absent, unreadable, or of another version.
+    """
+    path = directory / METRICS_JSON
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))["summary"]
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} does not exist. Materialize `metrics` first.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{path} is not the metrics.json of a report. Materialize `metrics` again."
+        ) from error
+    missing = [name for name in SUMMARY_FIELDS if name not in summary]
+    if missing:
+        raise ArtifactError(
+            f"The summary in {path} has no {missing[0]!r}. Was it written by another version? "
+            "Materialize `metrics` again."
+        )
+    return summary
+
+
+def read_metrics(directory: Path) -> "pa.Table":
+    """The long metrics table of a report.
+
+    Raises:
+        ArtifactError: the file is absent or unreadable.
+    """
+    return read_table(directory / METRICS_TABLE)
+
+
+def _accuracy_picture(inputs: ReportInputs) -> bytes:
+    values = MetricValues(inputs.metrics)
+    split, k = values.headline_split, values.headline_cutoff
+    panels = {
+        f"{title}@{k}": {
+            model: values.get(model, split, "masked", metric, k) for model in values.models
+        }
+        for metric, title in METRIC_TITLES.items()
+    }
+    title = f"{split}, seen items masked, full ranking"
+    return plots.accuracy_bars(panels, [inputs.variant], title)
+
+
+def _contents(inputs: ReportInputs) -> dict[str, Any]:
+    """All of metrics.json; numbers that are not finite become null, as JSON has none."""
+    splits = MetricValues(inputs.metrics).splits
+    protocols = [
+        EvaluationProtocol.of(inputs.metrics, split, seen) for split in splits for seen in SEEN
+    ]
+    return json_ready(
+        {
+            "dataset": inputs.dataset,
+            "variant": inputs.variant,
+            "summary": inputs.summary(),
+            "protocols": [vars(protocol) for protocol in protocols],
+            "targets_already_seen": inputs.targets_already_seen,
+            "metrics": inputs.metrics.select(
+                ["model", "split", "seen", "metric", "k", "value"]
+            ).to_pylist(),
+            "history": inputs.history,
+            "codes": {k: v for k, v in inputs.code_statistics.items() if k != "code_counts"},
+            "settings": inputs.settings,
+            "facts": inputs.facts,
+        }
+    )

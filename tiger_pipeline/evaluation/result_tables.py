@@ -1,0 +1,114 @@
+"""The long tables in which evaluation results are kept, and looking values up in them."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tiger_pipeline.evaluation.protocol import EvaluationProtocol
+
+PROTOCOL_COLUMNS = ("split", "seen", "users", "candidates", "ranking", "holdout", "tie_break")
+
+
+def metrics_table(
+    model: str, protocol: "EvaluationProtocol", values: Iterable[tuple[str, int, float]]
+) -> "pa.Table":
+    """One row a value, with the protocol it was measured under.
+
+    Args:
+        model: name of the recommender.
+        protocol: shared by all values.
+        values: (metric, k, value).
+
+    Returns:
+        Columns model, split, seen, metric, k, value, users, candidates, ranking, holdout,
+        tie_break.
+    """
+    import pyarrow as pa
+
+    metrics, cutoffs, numbers = zip(*values, strict=True)
+    n = len(numbers)
+    return pa.table(
+        {
+            "model": [model] * n,
+            "split": [protocol.split] * n,
+            "seen": [protocol.seen] * n,
+            "metric": list(metrics),
+            "k": pa.array(cutoffs, pa.int32()),
+            "value": pa.array(numbers, pa.float64()),
+            "users": pa.array([protocol.users] * n, pa.int64()),
+            "candidates": pa.array([protocol.candidates] * n, pa.int64()),
+            "ranking": [protocol.ranking] * n,
+            "holdout": [protocol.holdout] * n,
+            "tie_break": [protocol.tie_break] * n,
+        }
+    )
+
+
+def ranks_table(
+    model: str,
+    protocol: "EvaluationProtocol",
+    user_ids: np.ndarray,
+    ranks: np.ndarray,
+    target_seen: np.ndarray,
+) -> "pa.Table":
+    """One row a user: what a paired comparison of two recommenders needs.
+
+    Args:
+        model: name of the recommender.
+        protocol: shared by all users.
+        user_ids: object[n].
+        ranks: int32[n] of `metrics.target_ranks`.
+        target_seen: bool[n], whether the target is in the user's own history.
+
+    Returns:
+        Columns model, split, seen, user_id, rank, target_seen.
+    """
+    import pyarrow as pa
+
+    n = len(ranks)
+    return pa.table(
+        {
+            "model": [model] * n,
+            "split": [protocol.split] * n,
+            "seen": [protocol.seen] * n,
+            "user_id": [str(user) for user in user_ids],
+            "rank": pa.array(ranks, pa.int32()),
+            "target_seen": pa.array(target_seen, pa.bool_()),
+        }
+    )
+
+
+class MetricValues:
+    """Values of a long metrics table by (model, split, seen, metric, k).
+
+    Args:
+        metrics: a table of `metrics_table`, or several put together.
+    """
+
+    def __init__(self, metrics: "pa.Table") -> None:
+        rows = metrics.select(["model", "split", "seen", "metric", "k", "value"]).to_pylist()
+        self._values = {
+            (row["model"], row["split"], row["seen"], row["metric"], row["k"]): row["value"]
+            for row in rows
+        }
+        self.models = list(dict.fromkeys(row["model"] for row in rows))
+        self.splits = list(dict.fromkeys(row["split"] for row in rows))
+        self.cutoffs = sorted({row["k"] for row in rows})
+
+    def get(self, model: str, split: str, seen: str, metric: str, k: int) -> float | None:
+        """The value, or None where it was not measured."""
+        return self._values.get((model, split, seen, metric, k))
+
+    @property
+    def headline_split(self) -> str:
+        """The split that is reported first: test where it was measured."""
+        return "test" if "test" in self.splits else self.splits[-1]
+
+    @property
+    def headline_cutoff(self) -> int:
+        """The cutoff that is reported first: 10 where it was measured, else the largest."""
+        return 10 if 10 in self.cutoffs else self.cutoffs[-1]
