@@ -6,7 +6,6 @@ so that the shuffle depends only on what is kept.
 """
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tiger_pipeline.catalog import splits
+from tiger_pipeline.catalog.artifacts import Catalog, CatalogCounts
 from tiger_pipeline.catalog.config import DataConfig
 from tiger_pipeline.catalog.filters import at_least_rating, k_core
 from tiger_pipeline.catalog.raw import RawCatalog
@@ -25,72 +25,6 @@ from tiger_pipeline.progress import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class CatalogCounts:
-    """What was there, what was dropped by which rule, and what is left.
-
-    Attributes:
-        source_users: users of the source.
-        source_items: items of the source, with or without interactions.
-        source_interactions: interactions of the source.
-        unlisted_items: items that Amazon's metadata lacks; they have empty fields.
-        low_ratings: interactions dropped by the rating threshold.
-        duplicates: interactions dropped because their user has another with the same item.
-        outside_core: interactions dropped by the k-core.
-        users: users of the catalog.
-        items: items of the catalog.
-        interactions: interactions of the catalog.
-        train_interactions: those of them in the training split.
-        valid_interactions: validation targets.
-        test_interactions: test targets.
-        users_only_in_training: users without a test target; most are too short to evaluate.
-        items_without_interactions: items of the source that no interaction of the catalog names.
-        items_without_text: items of the catalog whose fields are all empty.
-        tied_interactions: interactions that share their time with another of the same user.
-    """
-
-    source_users: int
-    source_items: int
-    source_interactions: int
-    unlisted_items: int
-    low_ratings: int
-    duplicates: int
-    outside_core: int
-    users: int
-    items: int
-    interactions: int
-    train_interactions: int
-    valid_interactions: int
-    test_interactions: int
-    users_only_in_training: int
-    items_without_interactions: int
-    items_without_text: int
-    tied_interactions: int
-
-    def as_dict(self) -> dict[str, int]:
-        """The counts by name, for metadata."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True)
-class Catalog:
-    """The catalog of a dataset.
-
-    Attributes:
-        items: item_id string (unique), the source's text fields (string, "" where not known),
-            n_interactions int32 (over all splits); in the order of the source.
-        interactions: user_id string, item_id string, position int32 (0-based in the user's
-            history), split string, timestamp int64 (unix seconds, null where not known), rating
-            float32 (null where not known); users in the order of first appearance in the source,
-            each user's rows together, oldest first.
-        counts: what was dropped and what is left.
-    """
-
-    items: "pa.Table"
-    interactions: "pa.Table"
-    counts: CatalogCounts
 
 
 def build_catalog(config: DataConfig, base: Path, progress: Progress | None = None) -> Catalog:
@@ -112,41 +46,32 @@ def catalog_from_raw(raw: RawCatalog, config: DataConfig) -> Catalog:
     """Filter and split a dataset that has been read already. Raises as `build_catalog`."""
     source, user_ids = _index(raw)
     kept, dropped = _filter(source, config)
-    if source.splits is not None:
-        _refuse_changed_splits(dropped)
     tied = splits.count_tied(kept.users, kept.timestamps)
     kept = _split(kept, config)
 
     n_interactions = np.bincount(kept.items, minlength=len(raw.items))
     in_catalog = n_interactions > 0
-    n_without = int((~in_catalog).sum())
     if config.items_without_interactions == "keep":
         in_catalog[:] = True
-    items = _item_table(raw.items, in_catalog, n_interactions)
-    interactions = _interaction_table(kept, user_ids, raw.items["item_id"].to_numpy(dtype=object))
-
-    assert kept.splits is not None
-    of_split = dict(
-        zip(SPLITS, np.bincount(kept.splits, minlength=len(SPLITS)).tolist(), strict=True)
+    item_ids = raw.items["item_id"].to_numpy(dtype=object)
+    return Catalog(
+        items=_item_table(raw.items, in_catalog, n_interactions),
+        interactions=_interaction_table(kept, user_ids, item_ids),
+        counts=CatalogCounts(
+            source_users=len(user_ids),
+            source_items=len(raw.items),
+            source_interactions=len(source),
+            unlisted_items=raw.unlisted_items,
+            **dropped,
+            users=kept.n_users,
+            items=int(in_catalog.sum()),
+            interactions=len(kept),
+            **_count_splits(kept),
+            items_without_interactions=int((n_interactions == 0).sum()),
+            items_without_text=_count_without_text(raw.items[in_catalog]),
+            tied_interactions=tied,
+        ),
     )
-    counts = CatalogCounts(
-        source_users=len(user_ids),
-        source_items=len(raw.items),
-        source_interactions=len(source),
-        unlisted_items=raw.unlisted_items,
-        **dropped,
-        users=kept.n_users,
-        items=items.num_rows,
-        interactions=len(kept),
-        train_interactions=of_split["train"],
-        valid_interactions=of_split["valid"],
-        test_interactions=of_split["test"],
-        users_only_in_training=kept.n_users - of_split["test"],
-        items_without_interactions=n_without,
-        items_without_text=_count_without_text(raw.items[in_catalog]),
-        tied_interactions=tied,
-    )
-    return Catalog(items, interactions, counts)
 
 
 def _index(raw: RawCatalog) -> tuple[InteractionRows, np.ndarray]:
@@ -186,6 +111,8 @@ def _filter(rows: InteractionRows, config: DataConfig) -> tuple[InteractionRows,
     keep(at_least_rating(rows.ratings, rules.min_rating), "low_ratings")
     keep(splits.without_duplicates(rows.users, rows.items, config.duplicates), "duplicates")
     keep(k_core(rows.users, rows.items, rules.user_core, rules.item_core), "outside_core")
+    if rows.splits is not None:
+        _refuse_changed_splits(dropped)
     if not len(rows):
         raise InputError(
             "The filters leave no interactions: "
@@ -266,6 +193,17 @@ def _interaction_table(
             "rating": optional(rows.ratings, pa.float32()),
         }
     )
+
+
+def _count_splits(rows: InteractionRows) -> dict[str, int]:
+    assert rows.splits is not None
+    train, valid, test = np.bincount(rows.splits, minlength=len(SPLITS)).tolist()
+    return {
+        "train_interactions": train,
+        "valid_interactions": valid,
+        "test_interactions": test,
+        "users_only_in_training": rows.n_users - test,
+    }
 
 
 def _count_without_text(items: pd.DataFrame) -> int:
