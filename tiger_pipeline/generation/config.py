@@ -25,6 +25,10 @@ class DecoderConfig(StrictConfig):
         return self
 
 
+GeneratorConfig = DecoderConfig
+"""Settings of any generator; `kind` tells which."""
+
+
 class TrainingConfig(StrictConfig):
     """How a generator is trained. The epoch is chosen by validation NDCG@10."""
 

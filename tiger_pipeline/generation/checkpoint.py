@@ -1,0 +1,105 @@
+"""A trained generator as a directory: settings, weights, and the history of its training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError
+from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
+from tiger_pipeline.generation.factory import build_generator
+from tiger_pipeline.generation.generator import Generator
+from tiger_pipeline.generation.training import TrainingResult
+from tiger_pipeline.semantic_ids.table import SemanticIds
+from tiger_pipeline.storage.atomic import atomic_directory
+
+_CONFIG = "config.json"
+_WEIGHTS = "model.safetensors"
+_HISTORY = "history.json"
+_AGAIN = "Materialize the asset generator again."
+
+
+def save_generator(directory: Path, result: TrainingResult, training: TrainingConfig) -> None:
+    """Write a trained generator; the directory appears whole or not at all.
+
+    Raises:
+        ArtifactError: it could not be written.
+    """
+    from safetensors.torch import save_file
+
+    model = result.model
+    description = {
+        "kind": model.config.kind,
+        "config": model.config.model_dump(),
+        "training": training.model_dump(),
+        "semantic_ids_fingerprint": model.semantic_ids_fingerprint,
+        "codebook_sizes": list(model.codebook_sizes),
+        "n_items": model.n_items,
+        "parameters": result.parameters,
+        "best_epoch": result.best_epoch,
+        "seconds": result.seconds,
+    }
+    with atomic_directory(directory) as scratch:
+        (scratch / _CONFIG).write_text(json.dumps(description, indent=1))
+        (scratch / _HISTORY).write_text(json.dumps(result.history, indent=1))
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, scratch / _WEIGHTS)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} does not exist. Materialize the asset generator.") from error
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} is not readable ({error}). {_AGAIN}") from error
+
+
+def load_generator(directory: Path, semantic_ids: SemanticIds) -> Generator:
+    """Read a trained generator, on the processor and in evaluation mode.
+
+    Args:
+        directory: written by `save_generator`.
+        semantic_ids: the table that it was trained on.
+
+    Raises:
+        ArtifactError: a file is missing or unreadable.
+        ArtifactMismatchError: it was trained on another table of semantic IDs.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    description = _read_json(directory / _CONFIG)
+    try:
+        config = TypeAdapter(GeneratorConfig).validate_python(description["config"])
+        trained_on = description["semantic_ids_fingerprint"]
+        n_items = description["n_items"]
+    except (KeyError, TypeError, ValidationError) as error:
+        raise ArtifactError(
+            f"{directory / _CONFIG} does not describe a generator of this version ({error}). "
+            f"{_AGAIN}"
+        ) from error
+    if trained_on != semantic_ids.fingerprint:
+        raise ArtifactMismatchError(
+            f"The generator in {directory} is a checkpoint of another catalog: it was trained on "
+            f"the {n_items} semantic IDs with fingerprint {trained_on}, and is used with "
+            f"{len(semantic_ids.item_ids)} of fingerprint {semantic_ids.fingerprint}. "
+            f"{_AGAIN}"
+        )
+    model = build_generator(config, semantic_ids, seed=0)
+    try:
+        model.load_state_dict(load_file(directory / _WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ArtifactError(
+            f"{directory / _WEIGHTS} is missing or damaged ({error}). {_AGAIN}"
+        ) from error
+    return model.eval()
+
+
+def load_training_history(directory: Path) -> list[dict[str, Any]]:
+    """The rows of `TrainingResult.history` that were saved with a generator.
+
+    Raises:
+        ArtifactError: the file is missing or unreadable.
+    """
+    return _read_json(directory / _HISTORY)

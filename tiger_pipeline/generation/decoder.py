@@ -1,0 +1,267 @@
+"""A decoder-only Transformer over semantic-ID tokens, in one file.
+
+The history is one sequence of tokens, the codes of its items one after another, and each token is
+predicted from those before it: SASRec (Kang & McAuley 2018, arXiv:1808.09781) over the codes of
+items instead of the items themselves. The loss is at every position, so one pass over a history
+trains on all of its interactions, where an encoder-decoder sees one target a pass. The blocks are
+those of GPT-2: layer norm first, causal self-attention, then an MLP.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.generation.config import DecoderConfig
+from tiger_pipeline.generation.generator import Batch, Generator
+from tiger_pipeline.generation.token_batches import TokenBatch, TokenExamples
+from tiger_pipeline.generation.tokens import ItemTokenizer
+from tiger_pipeline.generation.windows import most_recent, training_windows
+from tiger_pipeline.semantic_ids.table import SemanticIds
+
+KeysValues = tuple[Tensor, Tensor]
+"""Keys and values of one attention, of the same shape."""
+
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention, and the same for beams over a shared history.
+
+    No dropout on the attention weights: with it no fused kernel can be used.
+    """
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.out = nn.Linear(config.width, config.width)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of x [B, L, width]: [B, heads, L, head width] each."""
+        B, L, _ = x.shape
+        q, k, v = self.qkv(x).view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def _join(self, x: Tensor) -> Tensor:
+        """The opposite: [B, heads, L, head width] → [B, L, width]."""
+        return self.out(x.transpose(1, 2).flatten(2))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, KeysValues]:
+        """Attend from every position of x [B, L, width] to itself and those before it.
+
+        Returns:
+            Output [B, L, width], and keys and values [B, heads, L, head width].
+        """
+        q, k, v = self._split(x)
+        return self._join(F.scaled_dot_product_attention(q, k, v, is_causal=True)), (k, v)
+
+    def extend(
+        self, x: Tensor, history: KeysValues, padding: Tensor, own: KeysValues
+    ) -> tuple[Tensor, KeysValues]:
+        """Attend from one new position of every beam, x [B, m, width].
+
+        The beams of a user are m queries on the one set of history keys, not m copies of it.
+
+        Args:
+            x: the new positions.
+            history: keys and values [B, heads, L, head width].
+            padding: bool[B, 1, 1, L], True where the history has none.
+            own: keys and values [B, heads, m, t, head width] of the beams' t earlier codes.
+
+        Returns:
+            Output [B, m, width], and `own` with the new position: t + 1.
+        """
+        q, k, v = self._split(x)
+        own_k = torch.cat([own[0], k.unsqueeze(3)], dim=3)
+        own_v = torch.cat([own[1], v.unsqueeze(3)], dim=3)
+        scores_history = (q @ history[0].transpose(-1, -2)).masked_fill(padding, -torch.inf)
+        scores_own = (q.unsqueeze(3) * own_k).sum(-1)
+        scores = torch.cat([scores_history, scores_own], dim=-1).float() * q.shape[-1] ** -0.5
+        weights = scores.softmax(-1).to(v.dtype)
+        n_history = padding.shape[-1]
+        mixed = weights[..., :n_history] @ history[1]
+        mixed = mixed + (weights[..., n_history:, None] * own_v).sum(3)
+        return self._join(mixed), (own_k, own_v)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each after a layer norm and added to the stream."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        inner = int(config.mlp_ratio * config.width)
+        self.norm_attention = nn.LayerNorm(config.width)
+        self.attention = Attention(config)
+        self.norm_mlp = nn.LayerNorm(config.width)
+        self.mlp = nn.Sequential(
+            nn.Linear(config.width, inner), nn.GELU(), nn.Linear(inner, config.width)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def _add(self, x: Tensor, attended: Tensor) -> Tensor:
+        x = x + self.dropout(attended)
+        return x + self.dropout(self.mlp(self.norm_mlp(x)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, KeysValues]:
+        """See `Attention.forward`."""
+        attended, keys_values = self.attention(self.norm_attention(x))
+        return self._add(x, attended), keys_values
+
+    def extend(
+        self, x: Tensor, history: KeysValues, padding: Tensor, own: KeysValues
+    ) -> tuple[Tensor, KeysValues]:
+        """See `Attention.extend`."""
+        attended, own = self.attention.extend(self.norm_attention(x), history, padding, own)
+        return self._add(x, attended), own
+
+
+class Decoder(Generator):
+    """The network. An item's j-th code is predicted from all codes before it, its own included."""
+
+    config: DecoderConfig
+    level_of_token: Tensor
+
+    def __init__(self, config: DecoderConfig, semantic_ids: SemanticIds) -> None:
+        tokenizer = ItemTokenizer(semantic_ids)
+        super().__init__(config, semantic_ids, tokenizer.vocabulary.codebook_sizes)
+        self.tokenizer = tokenizer
+        self.level_offsets = tokenizer.vocabulary.level_offsets
+        n_levels = len(self.codebook_sizes)
+        level_of_token = np.full(tokenizer.vocabulary.size, n_levels)
+        for level, (offset, size) in enumerate(
+            zip(self.level_offsets, self.codebook_sizes, strict=True)
+        ):
+            level_of_token[offset : offset + size] = level
+        self.register_buffer("level_of_token", torch.from_numpy(level_of_token), persistent=False)
+
+        # The same vectors read a code and score it: half the parameters, and rare codes learn
+        # from both sides.
+        self.token_embedding = nn.Embedding(tokenizer.vocabulary.size, config.width)
+        self.level_embedding = nn.Embedding(n_levels + 1, config.width)
+        # One position more than the history: that of the item that comes after it.
+        self.position_embedding = nn.Embedding(config.history_items + 1, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.norm = nn.LayerNorm(config.width)
+        self.code_bias = nn.Parameter(torch.zeros(tokenizer.vocabulary.size))
+        self.apply(self._initialize)
+
+    def _initialize(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+
+    def training_examples(self, histories: Histories) -> TokenExamples:
+        """Windows of at most `history_items` + 1 items (see `windows.training_windows`)."""
+        windows = training_windows(histories, self.config.history_items)
+        sequences = self.tokenizer.tokenize(windows.items, windows.offsets)
+        is_target = np.zeros(len(sequences.tokens), dtype=bool)
+        is_target[sequences.levels >= 0] = np.repeat(
+            windows.is_target, self.tokenizer.item_lengths[windows.items]
+        )
+        return TokenExamples(sequences, np.diff(windows.offsets), self.level_offsets, is_target)
+
+    def history_examples(self, histories: Histories) -> TokenExamples:
+        """The most recent `history_items` items of each history."""
+        recent = most_recent(histories, self.config.history_items)
+        sequences = self.tokenizer.tokenize(recent.items, recent.offsets)
+        return TokenExamples(sequences, recent.lengths, self.level_offsets)
+
+    def embed(self, tokens: Tensor, item_positions: Tensor) -> Tensor:
+        """Input vectors [..., width] of tokens (int64[...]) at their items' positions."""
+        return self.dropout(
+            self.token_embedding(tokens)
+            + self.level_embedding(self.level_of_token[tokens])
+            + self.position_embedding(item_positions)
+        )
+
+    def hidden(self, tokens: Tensor, item_positions: Tensor) -> Tensor:
+        """Last layer's vectors [B, L, width] of int64[B, L] tokens."""
+        x = self.embed(tokens, item_positions)
+        for block in self.blocks:
+            x, _ = block(x)
+        return self.norm(x)
+
+    def code_logits(self, hidden: Tensor, level: int) -> Tensor:
+        """Logits [..., codes] over the codes of one level, from hidden [..., width]."""
+        codes = slice(
+            self.level_offsets[level], self.level_offsets[level] + self.codebook_sizes[level]
+        )
+        return F.linear(hidden, self.token_embedding.weight[codes], self.code_bias[codes])
+
+    def code_logp(self, hidden: Tensor, level: int) -> Tensor:
+        """Log-probabilities float32[..., codes] over the codes of one level."""
+        return self.code_logits(hidden, level).float().log_softmax(-1)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Cross-entropy over each target's own level, averaged over all codes of the batch."""
+        assert isinstance(batch, TokenBatch)
+        hidden = self.hidden(batch.tokens, batch.item_positions).flatten(0, 1)
+        total = hidden.new_zeros((), dtype=torch.float32)
+        for level, (rows, codes) in enumerate(
+            zip(batch.target_rows, batch.target_codes, strict=True)
+        ):
+            logits = self.code_logits(hidden[rows], level)
+            total = total + F.cross_entropy(logits.float(), codes, reduction="sum")
+        return total / batch.n_targets
+
+    def encode(self, batch: Batch) -> "DecoderPrefixes":
+        """Run each user's history through the network once."""
+        assert isinstance(batch, TokenBatch)
+        x = self.embed(batch.tokens, batch.item_positions)
+        history = []
+        for block in self.blocks:
+            x, keys_values = block(x)
+            history.append(keys_values)
+        users = torch.arange(len(x), device=x.device)
+        last = self.norm(x[users, batch.lengths - 1]).unsqueeze(1)
+        positions = torch.arange(x.shape[1], device=x.device)
+        padding = (positions >= batch.lengths[:, None])[:, None, None]
+        no_codes = [
+            (k.unsqueeze(3)[:, :, :1, :0], v.unsqueeze(3)[:, :, :1, :0]) for k, v in history
+        ]
+        return DecoderPrefixes(
+            self, 0, self.code_logp(last, 0), history, padding, batch.n_items, no_codes
+        )
+
+
+@dataclass
+class DecoderPrefixes:
+    """Beams over a `Decoder`: the histories' keys and values, once, and the beams' own few.
+
+    Attributes:
+        model: the network.
+        level: level of the codes that `logp` is about.
+        logp: float32[B, m, codes].
+        history: for each block, keys and values [B, heads, L, head width].
+        padding: bool[B, 1, 1, L], True where the history has no token.
+        n_items: int64[B], items of the history, hence the position of the item to come.
+        own: for each block, keys and values [B, heads, m, level, head width].
+    """
+
+    model: Decoder
+    level: int
+    logp: Tensor
+    history: list[KeysValues]
+    padding: Tensor
+    n_items: Tensor
+    own: list[KeysValues]
+
+    def extend(self, parents: Tensor, codes: Tensor) -> "DecoderPrefixes":
+        """See `Prefixes.extend`."""
+        tokens = codes + self.model.level_offsets[self.level]
+        x = self.model.embed(tokens, self.n_items[:, None].expand_as(tokens))
+        own = []
+        for block, history, (k, v) in zip(self.model.blocks, self.history, self.own, strict=True):
+            picked = parents[:, None, :, None, None].expand(-1, k.shape[1], -1, *k.shape[3:])
+            assert isinstance(block, Block)
+            before = (k.gather(2, picked), v.gather(2, picked))
+            x, keys_values = block.extend(x, history, self.padding, before)
+            own.append(keys_values)
+        logp = self.model.code_logp(self.model.norm(x), self.level + 1)
+        return DecoderPrefixes(
+            self.model, self.level + 1, logp, self.history, self.padding, self.n_items, own
+        )

@@ -1,0 +1,97 @@
+"""What a generator of semantic IDs is to the training loop, the beam search and the checkpoint.
+
+Training, early stopping, resuming, beam search and recommending are written once, against this
+protocol; a network adds how its examples look, its loss, and how it extends prefixes of codes.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.generation.config import GeneratorConfig
+from tiger_pipeline.semantic_ids.table import SemanticIds
+
+BatchT = TypeVar("BatchT", bound="Batch")
+
+
+class Batch(Protocol):
+    """Some examples, padded to one length, as tensors. `n_targets` weighs the batch's loss."""
+
+    n_targets: int
+
+    def to(self: BatchT, device: torch.device) -> BatchT:
+        """The same batch on `device`."""
+
+
+class Examples(Protocol):
+    """Examples in the form a generator reads them, from which batches are taken.
+
+    Attributes:
+        lengths: int64[n], padded positions that an example costs in a batch of its own length.
+    """
+
+    lengths: np.ndarray
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The examples at `rows` (int[m]), padded to the longest of them."""
+
+
+class Prefixes(Protocol):
+    """The codes that the beams of some users have so far, ready to be scored and extended.
+
+    All that depends on the history alone was computed once and is shared by a user's beams.
+
+    Attributes:
+        logp: float32[users, beams, codes of the next level], log-probabilities of the next code
+            under the full softmax of its level.
+    """
+
+    logp: Tensor
+
+    def extend(self, parents: Tensor, codes: Tensor) -> "Prefixes":
+        """Prefixes one code longer.
+
+        Args:
+            parents: int64[users, m], which of the beams each new prefix continues.
+            codes: int64[users, m], the code that it adds.
+        """
+
+
+class Generator(nn.Module, ABC):
+    """A network that gives the probability of an item's codes, level by level, after a history.
+
+    Attributes:
+        config: the network's settings.
+        semantic_ids_fingerprint: of the table whose codes it was built for.
+        codebook_sizes: codes of each level, the suffix last if any item needs it.
+        n_items: items of that table.
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, semantic_ids: SemanticIds, codebook_sizes: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.semantic_ids_fingerprint = semantic_ids.fingerprint
+        self.codebook_sizes = codebook_sizes
+        self.n_items = len(semantic_ids.item_ids)
+
+    @abstractmethod
+    def training_examples(self, histories: Histories) -> Examples:
+        """Examples in which every interaction of `histories` is a target exactly once."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean negative log-probability, in nats, of the batch's targets: float32[]."""
+
+    @abstractmethod
+    def history_examples(self, histories: Histories) -> Examples:
+        """Examples from which to recommend what comes after each history, in their order."""
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> Prefixes:
+        """Encode each user's history once; the result holds one empty prefix a user."""

@@ -1,0 +1,86 @@
+"""Recommendations by a trained generator: encode, search, restore the order of the users."""
+
+import numpy as np
+import torch
+
+from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
+from tiger_pipeline.generation.beam_search import beam_search
+from tiger_pipeline.generation.device import ComputeDevice, choose_device
+from tiger_pipeline.generation.exclusion import closed_states
+from tiger_pipeline.generation.generator import Generator
+from tiger_pipeline.generation.recommendations import Recommendations
+from tiger_pipeline.generation.trie_tensors import trie_tensors
+from tiger_pipeline.progress import NoProgress, Progress
+from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
+
+
+class GeneratorRecommender:
+    """Recommends the items whose semantic IDs a generator finds most probable."""
+
+    def __init__(
+        self,
+        model: Generator,
+        trie: SemanticIdTrie,
+        beams: int,
+        users_per_batch: int,
+        device: ComputeDevice | None = None,
+    ) -> None:
+        """Search `trie` with `model`.
+
+        Args:
+            model: moved to `device` and used as it is at the time of each call.
+            trie: of the semantic IDs that the model was built for.
+            beams: width of the search; at least the number of items that will be asked for.
+            users_per_batch: users searched for together; bounds memory.
+            device: default: a GPU where there is one.
+
+        Raises:
+            ArtifactMismatchError: the trie's codebooks are not those of the model.
+        """
+        if trie.codebook_sizes != model.codebook_sizes:
+            raise ArtifactMismatchError(
+                f"The generator was built for codebooks of {model.codebook_sizes} codes, the trie "
+                f"has {trie.codebook_sizes}. Use the semantic IDs that the generator was trained "
+                "on."
+            )
+        self._device = device or choose_device()
+        self._model = model.to(self._device.device)
+        self._trie = trie_tensors(trie, self._device.device)
+        self._beams = beams
+        self._users_per_batch = users_per_batch
+
+    @torch.inference_mode()
+    def recommend(
+        self,
+        histories: Histories,
+        top_k: int,
+        exclude_seen: bool,
+        progress: Progress | None = None,
+    ) -> Recommendations:
+        """See `recommendations.Recommender`.
+
+        Raises:
+            ConfigurationError: `top_k` is more than the width of the search.
+        """
+        if top_k > self._beams:
+            raise ConfigurationError(
+                f"{top_k} recommendations cannot come from {self._beams} beams. "
+                "Raise evaluation.beams or ask for fewer."
+            )
+        model = self._model.eval()
+        examples = model.history_examples(histories)
+        by_length = np.argsort(examples.lengths, kind="stable")
+        items = np.empty((len(histories), top_k), dtype=np.int32)
+        logp = np.empty((len(histories), top_k), dtype=np.float32)
+        task = (progress or NoProgress()).task("Recommending", len(histories), "users")
+        with task as reported, self._device.autocast():
+            for start in range(0, len(histories), self._users_per_batch):
+                rows = by_length[start : start + self._users_per_batch]
+                prefixes = model.encode(examples.batch(rows).to(self._device.device))
+                seen = closed_states(histories.select(rows), self._trie) if exclude_seen else None
+                found = beam_search(prefixes, self._trie, self._beams, seen)
+                items[rows] = found.items[:, :top_k].cpu().numpy()
+                logp[rows] = found.logp[:, :top_k].cpu().numpy()
+                reported.advance(len(rows))
+        return Recommendations(items, logp)

@@ -1,0 +1,311 @@
+"""Training of a generator: epochs, validation, early stopping, going on after a kill."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.errors import ConfigurationError, InputError
+from tiger_pipeline.generation.batching import epoch_seed, plan_batches
+from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
+from tiger_pipeline.generation.device import ComputeDevice
+from tiger_pipeline.generation.factory import build_generator
+from tiger_pipeline.generation.generator import Examples, Generator
+from tiger_pipeline.generation.training_state import TrainingRecord, restore_epoch, save_epoch
+from tiger_pipeline.progress import NoProgress, Progress, ProgressTask
+from tiger_pipeline.semantic_ids.table import SemanticIds
+from tiger_pipeline.storage.fingerprint import fingerprint_array, fingerprint_json
+
+VALIDATION_METRIC = "ndcg@10"
+"""Key of what `validate` returns by which the epoch is chosen."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained generator and how it came about.
+
+    Attributes:
+        model: with the weights of the best epoch, in evaluation mode.
+        history: a row an epoch: epoch (from 1), train_loss (nats a code), learning_rate (at its
+            end), valid_ndcg@10 (None in epochs without validation), seconds.
+        best_epoch: the epoch with the highest validation NDCG@10.
+        seconds: of all epochs and validations, those before an interruption included.
+        parameters: trained numbers.
+    """
+
+    model: Generator
+    history: list[dict[str, Any]]
+    best_epoch: int
+    seconds: float
+    parameters: int
+
+
+def learning_rate_at(share: float, training: TrainingConfig) -> float:
+    """Learning rate when `share` (0…1) of all epochs is done: linear warm-up, then a cosine.
+
+    A function of the share alone, so that resuming needs no scheduler state.
+    """
+    if share < training.warmup_share:
+        return training.learning_rate * share / training.warmup_share
+    after_warmup = (share - training.warmup_share) / (1 - training.warmup_share)
+    cosine = 0.5 * (1 + math.cos(math.pi * after_warmup))
+    floor = training.final_learning_rate_share
+    return training.learning_rate * (floor + (1 - floor) * cosine)
+
+
+def build_optimizer(model: Generator, training: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW; weight decay only on matrices, not on biases and norms."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": training.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def train_epoch(
+    model: Generator,
+    optimizer: torch.optim.Optimizer,
+    examples: Examples,
+    training: TrainingConfig,
+    epoch: int,
+    device: ComputeDevice,
+    task: ProgressTask,
+) -> tuple[float, float]:
+    """One pass over all examples. All that is random in it follows from (seed, epoch).
+
+    Args:
+        model: on `device`.
+        optimizer: over its parameters.
+        examples: of `model`.
+        training: settings.
+        epoch: from 0.
+        device: where to compute.
+        task: advanced by the examples of every batch.
+
+    Returns:
+        Mean loss over all targets, and the last learning rate.
+
+    Raises:
+        ConfigurationError: the loss is not finite.
+    """
+    seed = epoch_seed(training.seed, epoch)
+    batches = plan_batches(examples.lengths, training.tokens_per_batch, np.random.default_rng(seed))
+    model.train()
+    loss_sum, n_targets, rate = 0.0, 0, 0.0
+    cuda = [torch.cuda.current_device()] if device.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        for index, rows in enumerate(batches):
+            batch = examples.batch(rows).to(device.device)
+            rate = learning_rate_at(
+                (epoch + (index + 1) / len(batches)) / training.max_epochs, training
+            )
+            loss = _optimization_step(model, optimizer, batch, rate, training, device)
+            if not math.isfinite(loss):
+                raise ConfigurationError(
+                    f"The training loss became {loss} in batch {index + 1} of epoch {epoch + 1}. "
+                    f"Lower training.learning_rate (now {training.learning_rate}) or raise "
+                    f"training.warmup_share (now {training.warmup_share}), and start again."
+                )
+            loss_sum += loss * batch.n_targets
+            n_targets += batch.n_targets
+            task.advance(len(rows), loss=loss)
+    return loss_sum / n_targets, rate
+
+
+def _optimization_step(
+    model: Generator,
+    optimizer: torch.optim.Optimizer,
+    batch: Any,
+    rate: float,
+    training: TrainingConfig,
+    device: ComputeDevice,
+) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with device.autocast():
+        loss = model.loss(batch)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), training.gradient_clip)
+    optimizer.step()
+    return loss.item()
+
+
+def training_fingerprint(
+    config: GeneratorConfig,
+    training: TrainingConfig,
+    semantic_ids: SemanticIds,
+    train_histories: Histories,
+) -> str:
+    """Fingerprint of all that decides the weights; a state with another one is not resumed."""
+    return fingerprint_json(
+        [
+            config.model_dump(),
+            training.model_dump(),
+            semantic_ids.fingerprint,
+            fingerprint_array(train_histories.offsets),
+            fingerprint_array(train_histories.items),
+        ]
+    )
+
+
+class _Run:
+    """A training under way: the network, its optimizer and the record, saved after each epoch."""
+
+    def __init__(
+        self,
+        model: Generator,
+        training: TrainingConfig,
+        fingerprint: str,
+        work_directory: Path,
+        progress: Progress,
+    ) -> None:
+        self.model = model
+        self.training = training
+        self.progress = progress
+        self.optimizer = build_optimizer(model, training)
+        self.record = TrainingRecord()
+        self.best_weights: dict[str, Tensor] = {}
+        self._fingerprint = fingerprint
+        self._work_directory = work_directory
+        self._resume()
+
+    def _resume(self) -> None:
+        found = restore_epoch(self._work_directory, self._fingerprint, self.model, self.optimizer)
+        if isinstance(found, str):
+            self.progress.note(
+                f"The training state in {self._work_directory} is not resumed: {found}. "
+                "Training starts from the beginning."
+            )
+        elif found is not None:
+            self.record, self.best_weights = found
+            self.progress.note(f"Training goes on after epoch {self.record.epochs_done}.")
+
+    @property
+    def finished(self) -> bool:
+        """All epochs are done, or the best one is too long ago."""
+        return (
+            self.record.epochs_done >= self.training.max_epochs
+            or self.record.validations_without_gain >= self.training.patience
+        )
+
+    def is_validated(self, epoch: int) -> bool:
+        """Whether a validation follows `epoch` (from 1); the last one always has one."""
+        return epoch % self.training.validate_every == 0 or epoch == self.training.max_epochs
+
+    def note_validation(self, value: float) -> None:
+        """Keep the weights if `value` is the best NDCG@10 so far."""
+        if value > self.record.best_value:
+            self.record.best_value = value
+            self.record.best_epoch = self.record.epochs_done
+            self.record.validations_without_gain = 0
+            self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+        else:
+            self.record.validations_without_gain += 1
+
+    def save(self) -> None:
+        """Write the state after the epoch."""
+        save_epoch(
+            self._work_directory,
+            self._fingerprint,
+            self.record,
+            self.model,
+            self.optimizer,
+            self.best_weights,
+        )
+
+
+def train_generator(
+    config: GeneratorConfig,
+    training: TrainingConfig,
+    semantic_ids: SemanticIds,
+    train_histories: Histories,
+    validate: Callable[[Generator], dict[str, float]],
+    work_directory: Path,
+    device: ComputeDevice,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a generator and return it with the weights of its best epoch.
+
+    After every epoch its state is saved in `work_directory`; when a run is killed, the next call
+    with the same arguments goes on from there and ends with the same weights, bit for bit. The
+    state stays there at the end: remove the folder once the result is saved elsewhere.
+
+    Args:
+        config: the network.
+        training: the training.
+        semantic_ids: of the catalog.
+        train_histories: training interactions only (`UserSequences.training`).
+        validate: metrics of the model it is given on validation targets; `ndcg@10` among them.
+        work_directory: folder for the state.
+        device: where to compute.
+        progress: where to report.
+
+    Raises:
+        InputError: no history has an interaction.
+        ConfigurationError: the loss is not finite.
+        ArtifactError: the state could not be written.
+    """
+    progress = progress or NoProgress()
+    model = build_generator(config, semantic_ids, training.seed).to(device.device)
+    examples = model.training_examples(train_histories)
+    n_examples = len(examples.lengths)
+    if n_examples == 0:
+        raise InputError(
+            "No user has a training interaction, so no generator can be trained. "
+            "Check the dataset's filters: the asset interactions has no row of the split train."
+        )
+    fingerprint = training_fingerprint(config, training, semantic_ids, train_histories)
+    run = _Run(model, training, fingerprint, work_directory, progress)
+    epochs_left = training.max_epochs - run.record.epochs_done
+    with progress.task("Training", epochs_left * n_examples, "sequences") as task:
+        while not run.finished:
+            _run_epoch(run, examples, validate, device, task)
+    model.load_state_dict(run.best_weights)
+    return TrainingResult(
+        model=model.eval(),
+        history=run.record.history,
+        best_epoch=run.record.best_epoch,
+        seconds=sum(row["seconds"] for row in run.record.history),
+        parameters=sum(p.numel() for p in model.parameters()),
+    )
+
+
+def _run_epoch(
+    run: _Run,
+    examples: Examples,
+    validate: Callable[[Generator], dict[str, float]],
+    device: ComputeDevice,
+    task: ProgressTask,
+) -> None:
+    started = time.monotonic()
+    epoch = run.record.epochs_done
+    loss, rate = train_epoch(run.model, run.optimizer, examples, run.training, epoch, device, task)
+    run.record.epochs_done = epoch + 1
+    value = None
+    if run.is_validated(epoch + 1):
+        value = float(validate(run.model.eval())[VALIDATION_METRIC])
+        run.note_validation(value)
+    seconds = time.monotonic() - started
+    run.record.history.append(
+        {
+            "epoch": epoch + 1,
+            "train_loss": loss,
+            "learning_rate": rate,
+            f"valid_{VALIDATION_METRIC}": value,
+            "seconds": seconds,
+        }
+    )
+    run.save()
+    shown = "" if value is None else f", validation NDCG@10 {value:.4f}"
+    run.progress.note(f"Epoch {epoch + 1}: loss {loss:.4f}{shown}, {seconds:.1f} s")
