@@ -14,13 +14,23 @@ if TYPE_CHECKING:
 # The palette of Okabe and Ito (2008), which stays apart under every kind of color blindness.
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GRAY, INK, GRID = "#9AA3AE", "#1F2933", "#E4E7EB"
-_DPI = 110
+_DPI = 150
 
 
 def figure_png(figure: "Figure") -> bytes:
-    """The figure as PNG; equal figures give equal bytes."""
+    """The figure as PNG with a palette of 64 colors; equal figures give equal bytes.
+
+    A palette makes charts a third as large, so that a picture of many bars still fits into the
+    100 KB that Dagster's UI shows of one metadata entry.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    picture.quantize(64, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -38,7 +38,7 @@ tr.group th { font-size: 12.5px; color: var(--soft); padding-top: 12px; font-wei
   position: static; }
 tr.own th, tr.own td { background: var(--tint); font-weight: 600; }
 td.best { color: var(--blue); font-weight: 700; }
-img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
+img { width: 100%; max-width: 900px; height: auto; display: block; margin: 0 auto; }
 figure { margin: 14px 0 4px; }
 figcaption { color: var(--soft); font-size: 12.5px; margin-top: 4px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(260px, 1fr));

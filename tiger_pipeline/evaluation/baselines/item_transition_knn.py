@@ -114,8 +114,11 @@ class ItemTransitionKNN:
 def _top_of_rows(
     n: int, rows: np.ndarray, items: np.ndarray, logp: np.ndarray, top_k: int
 ) -> Recommendations:
-    """The best `top_k` of scattered (row, item, logp) entries; ties by ascending item."""
-    order = np.lexsort((items, -logp, rows))
+    """The best `top_k` of each row of (row, item, logp) entries, sorted by row and item.
+
+    The sort is stable, so that equal scores stay in the order of items.
+    """
+    order = np.lexsort((-logp, rows))
     rows, items, logp = rows[order], items[order], logp[order]
     counts = np.bincount(rows, minlength=n)
     place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)

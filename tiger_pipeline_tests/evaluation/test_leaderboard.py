@@ -1,0 +1,121 @@
+import io
+
+import matplotlib.image
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from tiger_pipeline.errors import ArtifactMismatchError
+from tiger_pipeline.evaluation.leaderboard import (
+    build_leaderboard,
+    leaderboard_markdown,
+    leaderboard_picture,
+)
+from tiger_pipeline.evaluation.protocol import EvaluationProtocol
+from tiger_pipeline.evaluation.result_tables import metrics_table
+
+_CELLS = [("hit_rate", 1), ("hit_rate", 5), ("hit_rate", 10), ("ndcg", 5), ("ndcg", 10)]
+
+
+def _metrics(model: str, level: float, users: int = 50, splits=("valid", "test")) -> pa.Table:
+    """Values `level` + k/1000, halved with seen items kept, doubled on validation."""
+    return pa.concat_tables(
+        metrics_table(
+            model,
+            EvaluationProtocol(split, seen, candidates=99, users=users, tie_break="source"),
+            [
+                (name, k, (level + k / 1000) * (2 if split == "valid" else 1) * factor)
+                for name, k in _CELLS
+            ],
+        )
+        for split in splits
+        for seen, factor in (("masked", 1.0), ("kept", 0.5))
+    )
+
+
+_SUMMARY = {
+    "parameters": 1_500_000,
+    "training_seconds": 61.4,
+    "perplexities": [200.4, 180.0],
+    "colliding_items": 12,
+    "suffix_tokens": 3,
+    "best_epoch": 8,
+    "seed": 0,
+}
+
+
+@pytest.fixture
+def leaderboard() -> pa.Table:
+    metrics = {"kmeans": _metrics("kmeans", 0.04), "random": _metrics("random", 0.01)}
+    baselines = pa.concat_tables([_metrics("popularity", 0.002), _metrics("knn", 0.03)])
+    return build_leaderboard(metrics, {"kmeans": _SUMMARY}, baselines)
+
+
+def test_rows_are_sorted_by_test_ndcg_at_10(leaderboard):
+    rows = leaderboard.to_pylist()
+    assert [(row["rank"], row["model"], row["kind"]) for row in rows] == [
+        (1, "kmeans", "variant"),
+        (2, "knn", "baseline"),
+        (3, "random", "variant"),
+        (4, "popularity", "baseline"),
+    ]
+    first = rows[0]
+    assert first["hit_rate@1"] == pytest.approx(0.041)
+    assert first["hit_rate@5"] == pytest.approx(0.045)
+    assert first["ndcg@10"] == pytest.approx(0.05)
+    assert first["ndcg@10_seen_kept"] == pytest.approx(0.025)
+    assert first["perplexities"] == [200.4, 180.0]
+    assert (first["parameters"], first["colliding_items"]) == (1_500_000, 12)
+    assert (first["users"], first["candidates"], first["tie_break"]) == (50, 99, "source")
+    assert rows[1]["parameters"] is None
+
+
+def test_baselines_inside_a_variants_table_do_not_count_twice():
+    with_baseline = pa.concat_tables([_metrics("kmeans", 0.04), _metrics("popularity", 0.002)])
+    rows = build_leaderboard({"kmeans": with_baseline}, {}, with_baseline).to_pylist()
+    assert [row["model"] for row in rows] == ["kmeans", "popularity"]
+
+
+def test_equal_values_are_ordered_by_name():
+    metrics = {name: _metrics(name, 0.02) for name in ("b", "c", "a")}
+    assert build_leaderboard(metrics, {})["model"].to_pylist() == ["a", "b", "c"]
+
+
+def test_a_missing_cutoff_is_unknown():
+    metrics = _metrics("kmeans", 0.04).filter(pc.field("k") == 10)
+    leaderboard = build_leaderboard({"kmeans": metrics}, {})
+    assert leaderboard["hit_rate@1"].to_pylist() == [None]
+    assert "| – |" in leaderboard_markdown(leaderboard)
+
+
+def test_variants_measured_differently_are_refused():
+    metrics = {"a": _metrics("a", 0.1), "b": _metrics("b", 0.1, users=49)}
+    with pytest.raises(ArtifactMismatchError, match=r"'a' and 'b'.*users is 50 for one and 49"):
+        build_leaderboard(metrics, {})
+
+
+def test_a_variant_without_test_values_is_named():
+    metrics = {"a": _metrics("a", 0.1), "b": _metrics("b", 0.1, splits=("valid",))}
+    with pytest.raises(ArtifactMismatchError, match="variant 'b' hold no test values"):
+        build_leaderboard(metrics, {})
+
+
+def test_nothing_to_compare():
+    with pytest.raises(ArtifactMismatchError, match="no metrics to compare"):
+        build_leaderboard({}, {})
+
+
+def test_markdown(leaderboard):
+    lines = leaderboard_markdown(leaderboard).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[0].startswith("| # | model | HR@1 | HR@5 | HR@10 | NDCG@5 | NDCG@10 |")
+    assert lines[2] == (
+        "| 1 | **kmeans** | 0.0410 | 0.0450 | 0.0500 | 0.0450 | 0.0500 | 0.0250 "
+        "| 200 / 180 | 12 | 3 | 1,500,000 | 61 |"
+    )
+    assert lines[3].startswith("| 2 | *knn* |")
+
+
+def test_picture(leaderboard):
+    picture = matplotlib.image.imread(io.BytesIO(leaderboard_picture(leaderboard)), format="png")
+    assert picture.shape[1] == 1140

@@ -1,0 +1,191 @@
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tiger_pipeline.catalog.sequences import SPLITS, UserSequences
+from tiger_pipeline.errors import ArtifactMismatchError, InputError
+from tiger_pipeline.evaluation.baselines.standard import standard_baselines
+from tiger_pipeline.evaluation.config import EvaluationConfig
+from tiger_pipeline.evaluation.protocol import EvaluationProtocol, evaluate, make_validator
+from tiger_pipeline.evaluation.result_tables import MetricValues
+from tiger_pipeline.generation.recommendations import Recommendations
+from tiger_pipeline_tests.evaluation.synthetic import (
+    FixedRecommender,
+    random_sequences,
+    sequences_of,
+)
+
+CONFIG = EvaluationConfig(cutoffs=(1, 2, 5), users_per_batch=2)
+
+
+def test_values_worked_out_by_hand():
+    # Everybody is recommended 0, 1, 2, …; the histories before the test target are
+    # a: 0 1 → target 2; b: 4 0 → target 1; c: 1 2 → target 1 (seen already).
+    sequences = sequences_of({"a": [0, 1, 2], "b": [4, 0, 1], "c": [1, 2, 1]}, n_items=6)
+    result = evaluate(FixedRecommender(6), sequences, CONFIG, "fixed")
+    ranks = {
+        (row["split"], row["seen"], row["user_id"]): row["rank"] for row in result.ranks.to_pylist()
+    }
+    assert [ranks["test", "masked", user] for user in "abc"] == [1, 1, 0]
+    assert [ranks["test", "kept", user] for user in "abc"] == [3, 2, 2]
+    assert [ranks["valid", "masked", user] for user in "abc"] == [1, 1, 2]
+    values = MetricValues(result.metrics)
+    assert values.get("fixed", "test", "masked", "hit_rate", 1) == 2 / 3
+    assert values.get("fixed", "test", "kept", "hit_rate", 2) == 2 / 3
+    assert values.get("fixed", "test", "kept", "ndcg", 5) == pytest.approx(
+        (1 / math.log2(4) + 2 / math.log2(3)) / 3
+    )
+    assert result.targets_already_seen == {"valid": 0, "test": 1}
+    seen = [row["user_id"] for row in result.ranks.to_pylist() if row["target_seen"]]
+    assert seen == ["c", "c"]  # test, masked and kept
+
+
+def test_every_row_carries_its_protocol():
+    sequences = random_sequences(7, 12, seed=1)
+    result = evaluate(FixedRecommender(12), sequences, CONFIG, "fixed", tie_break="shuffle")
+    rows = result.metrics.to_pylist()
+    assert len(rows) == 2 * 2 * 2 * 3  # splits, seen, metrics, cutoffs
+    for row in rows:
+        assert (row["model"], row["users"], row["candidates"]) == ("fixed", 7, 12)
+        assert (row["ranking"], row["tie_break"]) == ("full", "shuffle")
+        assert row["holdout"] == "leave_one_out"
+    assert result.ranks.num_rows == 2 * 2 * 7
+
+
+def test_batches_do_not_matter():
+    sequences = random_sequences(23, 15, seed=2)
+    for name, recommender in standard_baselines(sequences, seed=5).items():
+        one, many = (
+            evaluate(recommender, sequences, EvaluationConfig(users_per_batch=size), name)
+            for size in (1000, 3)
+        )
+        assert one.metrics.equals(many.metrics)
+        assert one.ranks.equals(many.ranks)
+
+
+def test_masked_targets_that_were_seen_are_never_hit():
+    sequences = random_sequences(40, 8, seed=3)
+    for name, recommender in standard_baselines(sequences, seed=5).items():
+        rows = evaluate(recommender, sequences, EvaluationConfig(), name).ranks.to_pylist()
+        seen = [row for row in rows if row["target_seen"] and row["seen"] == "masked"]
+        unseen = [row for row in rows if not row["target_seen"]]
+        assert seen
+        assert all(row["rank"] == 0 for row in seen)
+        # With fewer items than places every other target is found.
+        assert all(row["rank"] > 0 for row in unseen)
+
+
+def test_a_user_without_history_is_named():
+    sequences = UserSequences(
+        user_ids=np.array(["anna", "bert"], dtype=object),
+        item_ids=np.array(["x", "y", "z"], dtype=object),
+        offsets=np.array([0, 3, 4]),
+        items=np.array([0, 1, 2, 1], dtype=np.int32),
+        splits=np.array([0, 1, 2, SPLITS.index("test")], dtype=np.int8),
+    )
+    with pytest.raises(InputError, match="User 'bert' has a test interaction but none before"):
+        evaluate(FixedRecommender(3), sequences, CONFIG, "fixed")
+
+
+def test_no_targets_is_an_error_that_says_what_to_do():
+    sequences = sequences_of({"a": [0, 1], "b": [1]}, n_items=3)
+    with pytest.raises(InputError, match=r"No user has a valid interaction.*min_history"):
+        evaluate(FixedRecommender(3), sequences, CONFIG, "fixed")
+    with pytest.raises(InputError, match="No user has a valid interaction"):
+        make_validator(sequences, CONFIG, n_users=10, seed=0)
+
+
+class _Broken:
+    def __init__(self, items: list[list[int]]) -> None:
+        self._items = np.array(items, dtype=np.int32)
+
+    def recommend(self, histories, top_k, exclude_seen):
+        return Recommendations(self._items, np.zeros(self._items.shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("items", "complaint"),
+    [
+        ([[3, 4, 4, -1, -1]], "same item twice"),
+        ([[3, 0, 4, -1, -1]], "already seen"),
+        ([[3, 4]], "shape"),
+    ],
+)
+def test_lists_that_would_make_the_numbers_wrong_are_refused(items, complaint):
+    sequences = sequences_of({"a": [0, 1, 2]}, n_items=6)
+    with pytest.raises(ValueError, match=f"_Broken recommended .*{complaint}"):
+        evaluate(_Broken(items), sequences, CONFIG, "broken")
+
+
+def test_validator_measures_masked_validation_targets():
+    sequences = random_sequences(30, 40, seed=4)
+    recommender = standard_baselines(sequences, seed=0)["popularity"]
+    validate = make_validator(sequences, CONFIG, n_users=1000, seed=0)
+    values = MetricValues(
+        evaluate(recommender, sequences, EvaluationConfig(), "popularity").metrics
+    )
+    assert validate(recommender) == {
+        "hit_rate@10": values.get("popularity", "valid", "masked", "hit_rate", 10),
+        "ndcg@10": values.get("popularity", "valid", "masked", "ndcg", 10),
+    }
+
+
+def test_validator_samples_by_its_seed():
+    sequences = random_sequences(200, 30, seed=4)
+    recommender = standard_baselines(sequences, seed=0)["popularity"]
+
+    def measured(seed: int) -> dict[str, float]:
+        return make_validator(sequences, CONFIG, n_users=20, seed=seed)(recommender)
+
+    assert measured(1) == measured(1)
+    assert len({measured(seed)["ndcg@10"] for seed in range(6)}) > 1
+
+
+def test_progress_counts_every_user_of_every_pass():
+    from contextlib import contextmanager
+
+    class Counter:
+        def __init__(self) -> None:
+            self.total = self.done = 0
+
+        @contextmanager
+        def task(self, name, total, unit="steps"):
+            self.total = total
+            yield self
+
+        def advance(self, amount=1, **figures):
+            self.done += amount
+
+        def note(self, message):
+            raise AssertionError("an evaluation has nothing to note")
+
+    counter = Counter()
+    sequences = random_sequences(7, 12, seed=1)
+    evaluate(FixedRecommender(12), sequences, CONFIG, "fixed", progress=counter)
+    assert counter.done == counter.total == 4 * 7
+
+
+class TestProtocolOfATable:
+    def metrics(self, model: str, n_items: int, tie_break: str = "source") -> pa.Table:
+        sequences = random_sequences(5, n_items, seed=1)
+        return evaluate(
+            FixedRecommender(n_items), sequences, CONFIG, model, tie_break=tie_break
+        ).metrics
+
+    def test_is_read_back(self):
+        protocol = EvaluationProtocol.of(self.metrics("a", 9), "test", "kept")
+        assert protocol == EvaluationProtocol("test", "kept", 9, 5, "source")
+        words = protocol.in_words()
+        for expected in ("last interaction of each of 5 users", "all 9 items", "source order"):
+            assert expected in words
+
+    def test_of_models_measured_differently_is_refused(self):
+        table = pa.concat_tables([self.metrics("a", 9), self.metrics("b", 9, "shuffle")])
+        with pytest.raises(ArtifactMismatchError, match=r"'a' and 'b'.*tie_break is 'source'"):
+            EvaluationProtocol.of(table, "test", "masked")
+
+    def test_of_a_split_that_was_not_measured_is_refused(self):
+        with pytest.raises(ArtifactMismatchError, match="hold no test values"):
+            EvaluationProtocol.of(self.metrics("a", 9).slice(0, 3), "test", "masked")
