@@ -29,7 +29,8 @@ def chronological_order(
     Returns:
         int64[n], a permutation of the rows.
     """
-    keys: list[np.ndarray] = [np.arange(len(users))] if ties is None else [ties.random(len(users))]
+    # lexsort is stable, so that without a first key the source's order breaks ties.
+    keys: list[np.ndarray] = [] if ties is None else [ties.random(len(users))]
     if timestamps is not None:
         keys.append(timestamps)
     if splits is not None:

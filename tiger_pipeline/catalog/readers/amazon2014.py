@@ -5,7 +5,6 @@ Interactions: `reviews_<category>_5.json.gz` (or without `_5`), JSON lines; or
 `meta_<category>.json.gz`, whose lines are Python literals, not JSON.
 """
 
-import ast
 from pathlib import Path
 
 from tiger_pipeline.catalog.config import SourceConfig
@@ -21,6 +20,7 @@ from tiger_pipeline.catalog.readers.amazon import (
 from tiger_pipeline.catalog.readers.contract import interaction_frame
 from tiger_pipeline.catalog.readers.delimited import read_delimited
 from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, find_file
+from tiger_pipeline.catalog.readers.python_literals import parse_literal
 from tiger_pipeline.progress import Progress
 
 _KEYS = ReviewKeys(user="reviewerID", item="asin", rating="overall", time="unixReviewTime")
@@ -52,7 +52,7 @@ def _read(files: SourceFiles, source: SourceConfig, progress: Progress) -> RawCa
         interactions = interaction_frame(table, "user_id", "item_id", "timestamp", "rating")
     else:
         interactions = read_reviews(path, _KEYS, progress)
-    items = read_metadata(files.items, "asin", _FIELDS, progress, parse=ast.literal_eval)
+    items = read_metadata(files.items, "asin", _FIELDS, progress, parse=parse_literal)
     return complete_catalog(items, interactions)
 
 

@@ -35,7 +35,8 @@ def _locate(folder: Path, source: SourceConfig) -> SourceFiles:
     return SourceFiles(
         items=find_file(folder, "items", source.items, ("item.txt",)),
         interactions=tuple(
-            find_file(folder, "interactions", None, (f"{split}.txt",)) for split in SPLITS
+            find_file(folder, f"{split} interactions", None, (f"{split}.txt",), fixed_name=True)
+            for split in SPLITS
         ),
     )
 

@@ -32,7 +32,12 @@ class Layout:
 
 
 def find_file(
-    folder: Path, kind: str, given: str | None, patterns: tuple[str, ...], not_like: str = ""
+    folder: Path,
+    kind: str,
+    given: str | None,
+    patterns: tuple[str, ...],
+    not_like: str = "",
+    fixed_name: bool = False,
 ) -> Path:
     """The one file of a kind ("items" or "interactions") in a dataset's folder.
 
@@ -42,6 +47,7 @@ def find_file(
         given: the value of that setting.
         patterns: glob patterns of the layout's own file names.
         not_like: a pattern whose matches are left out.
+        fixed_name: whether the setting does not apply to this file.
 
     Raises:
         InputError: no file matches, or several do.
@@ -58,7 +64,8 @@ def find_file(
     if not found:
         raise InputError(
             f"{folder} holds no {kind} file: none is named {' or '.join(patterns)}. "
-            f"Check data.source.path and data.source.format, or set data.source.{kind}."
+            "Check data.source.path and data.source.format"
+            + ("." if fixed_name else f", or set data.source.{kind}.")
         )
     names = ", ".join(sorted(path.name for path in found))
     raise InputError(

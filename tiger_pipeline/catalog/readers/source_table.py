@@ -1,11 +1,14 @@
 """A table as read from a file, which knows the row of the file that each of its rows came from."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tiger_pipeline.errors import InputError
 
@@ -63,8 +66,7 @@ class SourceTable:
             InputError: a cell is not a finite number.
         """
         cells = self.frame[column]
-        typed = cells if pd.api.types.is_numeric_dtype(cells) else cells.astype(object)
-        values = pd.to_numeric(typed, errors="coerce").to_numpy()
+        values = cells.to_numpy() if pd.api.types.is_numeric_dtype(cells) else _parse(cells)
         if values.dtype.kind in "iu":
             return values.astype(np.int64)
         values = values.astype(np.float64)
@@ -77,3 +79,13 @@ class SourceTable:
                 f"{self.place(index)}: the {column} is {cells.iloc[index]!r}, not a number."
             )
         return values
+
+
+def _parse(cells: pd.Series) -> np.ndarray:
+    """Numbers from text, int64 where all are whole; NaN for an empty or a wrong cell."""
+    text = pa.array(cells)
+    known = pc.if_else(pc.equal(text, ""), pa.scalar(None, text.type), text)
+    for kind in (pa.int64(), pa.float64()):
+        with contextlib.suppress(pa.ArrowInvalid):
+            return known.cast(kind).to_numpy(zero_copy_only=False)
+    return pd.to_numeric(cells.astype(object), errors="coerce").to_numpy()
