@@ -1,0 +1,1 @@
+"""The pipeline as Dagster assets: orchestration only, the science is in the stages."""

@@ -1,0 +1,1 @@
+"""One module a stage; every asset of the pipeline is defined here."""

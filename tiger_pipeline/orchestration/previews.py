@@ -1,0 +1,52 @@
+"""How artifacts look in the UI: first rows of tables, pictures inline. Each stays under 100 KB."""
+
+import dagster as dg
+
+_ROWS = 8
+_CELL_CHARACTERS = 80
+
+
+def table_preview(table) -> dg.MetadataValue:
+    """The first rows of a pyarrow table as Markdown, long cells cut."""
+    rows = table.slice(0, _ROWS).to_pylist()
+    lines = ["| " + " | ".join(table.column_names) + " |", "|" + " --- |" * table.num_columns]
+    lines += ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in rows]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        value = (
+            "[" + ", ".join(_number(part) for part in value[:6]) + (", …" * (len(value) > 6)) + "]"
+        )
+    text = str(value).replace("\n", " ⏎ ").replace("|", "\\|")
+    return text if len(text) <= _CELL_CHARACTERS else text[: _CELL_CHARACTERS - 1] + "…"
+
+
+def _number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def picture_preview(png: bytes, title: str) -> dg.MetadataValue:
+    """A PNG as inline Markdown; the UI shows it without a further request."""
+    from tiger_pipeline.evaluation.plots import picture_markdown
+
+    return dg.MetadataValue.md(picture_markdown(png, title))
+
+
+def metrics_preview(metrics) -> dg.MetadataValue:
+    """Test values of a long metrics table, one row a model and a treatment of seen items."""
+    from tiger_pipeline.evaluation.result_tables import MetricValues
+
+    values = MetricValues(metrics)
+    split = values.headline_split
+    names = [(metric, k) for metric in ("hit_rate", "ndcg") for k in values.cutoffs]
+    lines = [
+        "| model | seen items | " + " | ".join(f"{metric}@{k}" for metric, k in names) + " |",
+        "| --- | --- |" + " ---: |" * len(names),
+    ]
+    for model in values.models:
+        for seen in ("masked", "kept"):
+            cells = (values.get(model, split, seen, metric, k) or 0.0 for metric, k in names)
+            lines.append(f"| {model} | {seen} | " + " | ".join(f"{c:.4f}" for c in cells) + " |")
+    return dg.MetadataValue.md(f"Split: {split}\n\n" + "\n".join(lines))

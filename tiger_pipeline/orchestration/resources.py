@@ -1,0 +1,39 @@
+"""Resources: where artifacts are stored and which settings a run follows."""
+
+import dagster as dg
+
+from tiger_pipeline.configuration.locations import store_root
+from tiger_pipeline.configuration.presets import Presets
+from tiger_pipeline.configuration.settings import Settings
+from tiger_pipeline.orchestration.partitions import DatasetVariant
+from tiger_pipeline.storage.store import ArtifactStore
+
+
+class StoreResource(dg.ConfigurableResource):
+    """The artifact store. An empty root means `TIGER_STORE`, or `artifacts` in the checkout."""
+
+    root: str = ""
+
+    def open(self) -> ArtifactStore:
+        """The store, as the science sees it."""
+        from pathlib import Path
+
+        return ArtifactStore(Path(self.root).resolve() if self.root else store_root())
+
+
+class SettingsResource(dg.ConfigurableResource):
+    """The settings of a run: the dataset's and variant's presets, then `overrides`.
+
+    One resource serves every asset of a run, so that an override reaches all stages alike.
+    """
+
+    overrides: list[str] = []
+    """`section.key=value` strings, such as `training.max_epochs=3`."""
+
+    def for_dataset(self, dataset: str) -> Settings:
+        """Settings of the assets that are partitioned by dataset."""
+        return Presets().dataset_settings(dataset, self.overrides)
+
+    def for_variant(self, partition: DatasetVariant) -> Settings:
+        """Settings of the assets that are partitioned by dataset × variant."""
+        return Presets().settings(partition.dataset, partition.variant, self.overrides)

@@ -1,0 +1,45 @@
+"""Measure the baselines of a dataset."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tiger_pipeline.catalog.sequences import UserSequences
+from tiger_pipeline.configuration.settings import Settings
+from tiger_pipeline.evaluation.baselines.standard import standard_baselines
+from tiger_pipeline.evaluation.protocol import evaluate
+from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE
+from tiger_pipeline.progress import Progress
+from tiger_pipeline.storage.atomic import atomic_directory
+from tiger_pipeline.storage.tables import write_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def measure_baselines(
+    settings: Settings, sequences: UserSequences, directory: Path, progress: Progress
+) -> "pa.Table":
+    """Measure every baseline and write `metrics.parquet` and `ranks.parquet` into `directory`.
+
+    Args:
+        settings: of the dataset.
+        sequences: of all users.
+        directory: replaced as a whole.
+        progress: where to report.
+
+    Returns:
+        The long metrics table of all baselines.
+    """
+    import pyarrow as pa
+
+    baselines = standard_baselines(sequences, settings.training.seed)
+    tie_break = settings.data.split.tie_break
+    results = [
+        evaluate(recommender, sequences, settings.evaluation, name, tie_break, progress)
+        for name, recommender in baselines.items()
+    ]
+    metrics = pa.concat_tables([result.metrics for result in results])
+    with atomic_directory(directory) as scratch:
+        write_table(scratch / METRICS_TABLE, metrics)
+        write_table(scratch / RANKS_TABLE, pa.concat_tables([result.ranks for result in results]))
+    return metrics

@@ -1,0 +1,132 @@
+"""Measure a variant's generator beside the baselines, and write its report."""
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tiger_pipeline.catalog.sequences import UserSequences
+from tiger_pipeline.configuration.settings import Settings
+from tiger_pipeline.evaluation.protocol import EvaluationResult, evaluate
+from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE, write_report
+from tiger_pipeline.evaluation.report_inputs import ReportInputs
+from tiger_pipeline.generation.checkpoint import load_training_history, read_description
+from tiger_pipeline.progress import Progress
+from tiger_pipeline.quantization.quantizer import read_description as read_codebooks
+from tiger_pipeline.semantic_ids.collisions import group_sizes
+from tiger_pipeline.semantic_ids.table import SemanticIds
+from tiger_pipeline.storage.atomic import atomic_directory
+from tiger_pipeline.storage.tables import read_table
+from tiger_pipeline.workflows.recommender import load_recommender
+
+_REPORTED_VERSIONS = ("tiger-pipeline", "dagster", "torch", "transformers", "sentence-transformers")
+
+
+@dataclass(frozen=True)
+class VariantArtifacts:
+    """The folders of what a report is made from."""
+
+    codebooks: Path
+    generator: Path
+    baselines: Path
+
+
+def measure_variant(
+    dataset: str,
+    variant: str,
+    settings: Settings,
+    semantic_ids: SemanticIds,
+    sequences: UserSequences,
+    artifacts: VariantArtifacts,
+    directory: Path,
+    progress: Progress,
+) -> pa.Table:
+    """Evaluate the generator on every split and write the report into `directory`.
+
+    Args:
+        dataset: name.
+        variant: name; also of the generator's rows in the metrics.
+        settings: of both.
+        semantic_ids: that the generator was trained on.
+        sequences: of all users.
+        artifacts: where the other inputs are.
+        directory: replaced as a whole.
+        progress: where to report.
+
+    Returns:
+        The long metrics table of the generator and the baselines.
+
+    Raises:
+        ArtifactError: an input is missing or damaged.
+        ArtifactMismatchError: inputs that do not belong together.
+    """
+    recommender = load_recommender(artifacts.generator, semantic_ids, settings.evaluation)
+    result = evaluate(
+        recommender,
+        sequences,
+        settings.evaluation,
+        variant,
+        settings.data.split.tie_break,
+        progress,
+    )
+    inputs = _report_inputs(dataset, variant, settings, semantic_ids, artifacts, result)
+    with atomic_directory(directory) as scratch:
+        write_report(scratch, inputs)
+    return inputs.metrics
+
+
+def _report_inputs(
+    dataset: str,
+    variant: str,
+    settings: Settings,
+    semantic_ids: SemanticIds,
+    artifacts: VariantArtifacts,
+    result: EvaluationResult,
+) -> ReportInputs:
+    generator = read_description(artifacts.generator)
+    codebooks = read_codebooks(artifacts.codebooks)["metadata"]
+    baseline_metrics = read_table(artifacts.baselines / METRICS_TABLE)
+    baseline_ranks = read_table(artifacts.baselines / RANKS_TABLE)
+    return ReportInputs(
+        dataset=dataset,
+        variant=variant,
+        metrics=pa.concat_tables([result.metrics, baseline_metrics]),
+        ranks=pa.concat_tables([result.ranks, baseline_ranks]),
+        targets_already_seen=result.targets_already_seen,
+        history=load_training_history(artifacts.generator),
+        best_epoch=generator["best_epoch"],
+        parameters=generator["parameters"],
+        training_seconds=generator["seconds"],
+        seed=settings.training.seed,
+        code_statistics=codebooks["statistics"],
+        group_sizes=group_sizes(semantic_ids.codes),
+        settings=settings.model_dump(mode="json"),
+        facts=_facts(semantic_ids, generator, codebooks, result),
+    )
+
+
+def _facts(
+    semantic_ids: SemanticIds,
+    generator: dict[str, Any],
+    codebooks: dict[str, Any],
+    result: EvaluationResult,
+) -> dict[str, dict[str, Any]]:
+    return {
+        "Seconds": {
+            "codebooks": round(codebooks["seconds"], 1),
+            "training": round(generator["seconds"], 1),
+            **{f"evaluation, {part}": round(value, 1) for part, value in result.seconds.items()},
+        },
+        "Fingerprints": {
+            "embeddings": codebooks["embeddings_fingerprint"],
+            "semantic IDs": semantic_ids.fingerprint,
+            "training": generator["training_fingerprint"],
+        },
+        "Versions": {
+            "Python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _REPORTED_VERSIONS},
+        },
+    }
