@@ -52,25 +52,28 @@ def training_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None
         history: rows with `epoch`, `train_loss` and `valid_ndcg@10` (None: not measured).
         best_epoch: the epoch that was kept.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, (left, right) = _panels(1, 2, height=2.9)
-    epochs = [row["epoch"] for row in history]
-    left.plot(epochs, [row["train_loss"] for row in history], color=ORANGE, linewidth=2)
-    _label(left, "Training loss", "epoch", "cross-entropy")
-    measured = [row for row in history if row.get("valid_ndcg@10") is not None]
-    right.plot(
-        [row["epoch"] for row in measured],
-        [row["valid_ndcg@10"] for row in measured],
-        color=BLUE,
-        linewidth=2,
-        marker="o",
-        markersize=3.5,
-    )
-    best = {row["epoch"]: row["valid_ndcg@10"] for row in measured}.get(best_epoch)
+    losses = {row["epoch"]: row["train_loss"] for row in history}
+    measured = {
+        row["epoch"]: row["valid_ndcg@10"]
+        for row in history
+        if row.get("valid_ndcg@10") is not None
+    }
+    best = measured.get(best_epoch)
     shown = "" if best is None else f": {best:.4f} in epoch {best_epoch}"
-    _label(right, f"Validation NDCG@10{shown}", "epoch", "")
-    if best_epoch is not None:
-        for axes in (left, right):
+    for axes, curve, color in ((left, losses, ORANGE), (right, measured, BLUE)):
+        axes.plot(list(curve), list(curve.values()), color, linewidth=2, marker="o", markersize=3)
+        axes.set_xlim(min(losses) - 0.5, max(losses) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if best_epoch is not None:
             axes.axvline(best_epoch, color=VERMILLION, linestyle="--", linewidth=1.2)
+    if not measured:
+        right.text(0.5, 0.5, "not measured", transform=right.transAxes, ha="center", color=INK)
+        right.set_yticks([])
+    _label(left, "Training loss", "epoch", "cross-entropy")
+    _label(right, f"Validation NDCG@10{shown}", "epoch", "")
     return figure_png(figure)
 
 
@@ -94,7 +97,7 @@ def accuracy_bars(
         bars = panel.barh(models, numbers, color=colors, height=0.66)
         labels = ["–" if by_model[model] is None else f"{by_model[model]:.4f}" for model in models]
         panel.bar_label(bars, labels, padding=3, fontsize=8.5, color=INK)
-        panel.invert_yaxis()
+        panel.set_ylim(len(models) - 0.4, -0.6)
         panel.set_xlim(0, max([*numbers, 1e-6]) * 1.25)
         _label(panel, metric, "", "")
         panel.grid(False, axis="y")
@@ -111,7 +114,7 @@ def code_use(code_counts: Sequence[Sequence[int]], perplexities: Sequence[float 
         code_counts: by level, items of each codeword.
         perplexities: by level, exp of the entropy of the use.
     """
-    columns = min(len(code_counts), 4)
+    columns = min(len(code_counts), 3)
     rows = -(-len(code_counts) // columns)
     figure, panels = _panels(rows, columns, height=2.6 * rows, share_y=True)
     for panel in panels[len(code_counts) :]:
@@ -123,7 +126,7 @@ def code_use(code_counts: Sequence[Sequence[int]], perplexities: Sequence[float 
         panel.axhline(ordered.mean(), color=VERMILLION, linestyle="--", linewidth=1.2)
         shown = "" if perplexity is None else f": PPL {perplexity:.0f} of {len(ordered)}"
         _label(panel, f"Level {level + 1}{shown}", "codewords, most used first", "")
-        panel.set_xlim(0, max(len(ordered) - 1, 1))
+        panel.set_xlim(-0.5, len(ordered) - 0.5)
         panel.set_ylim(0)
     panels[0].set_ylabel("items (dashed: even use)", fontsize=8.5, color=INK)
     return figure_png(figure)
@@ -139,8 +142,10 @@ def collision_groups(group_sizes: Mapping[int, int]) -> bytes:
     sizes = sorted(group_sizes)
     counts = [group_sizes[size] for size in sizes]
     colors = [GRAY if size == 1 else VERMILLION for size in sizes]
-    bars = panel.bar([str(size) for size in sizes], counts, color=colors, width=0.7)
-    if len(sizes) <= 25:
+    few = len(sizes) <= 25
+    places = [str(size) for size in sizes] if few else sizes
+    bars = panel.bar(places, counts, color=colors, width=0.7)
+    if few:
         panel.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=8.5)
     panel.set_yscale("log")
     panel.set_ylim(0.7, max(counts) * 3)

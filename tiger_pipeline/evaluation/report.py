@@ -13,7 +13,7 @@ from tiger_pipeline.evaluation.metrics import METRIC_TITLES
 from tiger_pipeline.evaluation.protocol import SEEN, EvaluationProtocol
 from tiger_pipeline.evaluation.report_inputs import SUMMARY_FIELDS, ReportInputs
 from tiger_pipeline.evaluation.report_page import render_page
-from tiger_pipeline.evaluation.result_tables import MetricValues
+from tiger_pipeline.evaluation.result_tables import SPLIT_TITLES, MetricValues
 from tiger_pipeline.storage.tables import read_table, write_table
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _accuracy_picture(inputs: ReportInputs) -> bytes:
         }
         for metric, title in METRIC_TITLES.items()
     }
-    title = f"{split}, seen items masked, full ranking"
+    title = f"{SPLIT_TITLES[split]}, seen items masked, full ranking"
     return plots.accuracy_bars(panels, [inputs.variant], title)
 
 

@@ -21,9 +21,8 @@ from tiger_pipeline.evaluation.metrics import METRIC_TITLES
 from tiger_pipeline.evaluation.protocol import SEEN, EvaluationProtocol
 from tiger_pipeline.evaluation.report_inputs import ReportInputs
 from tiger_pipeline.evaluation.report_style import STYLE
-from tiger_pipeline.evaluation.result_tables import MetricValues
+from tiger_pipeline.evaluation.result_tables import SPLIT_TITLES, MetricValues
 
-_SPLIT_TITLES = {"valid": "Validation", "test": "Test"}
 _CAPTIONS = {
     "accuracy": "Accuracy against the baselines under the same protocol.",
     "training": "Training loss and validation NDCG@10; dashed: the epoch that was kept.",
@@ -89,7 +88,7 @@ def _cards(inputs: ReportInputs, values: MetricValues) -> str:
         value = values.get(inputs.variant, split, seen, metric, k)
         floor = values.get(POPULARITY, split, seen, metric, k)
         times = f"{value / floor:.1f} × popularity" if value is not None and floor else ""
-        label = f"{_SPLIT_TITLES[split]} {METRIC_TITLES[metric]}@{k}, seen {seen}"
+        label = f"{SPLIT_TITLES[split]} {METRIC_TITLES[metric]}@{k}, seen {seen}"
         cards.append(card(label, number(value, ".4f"), times, main=seen == "masked"))
     summary = inputs.summary()
     epochs = f"of {len(inputs.history):,} epochs" if inputs.history else ""
@@ -136,7 +135,7 @@ def _accuracy_table(inputs: ReportInputs, values: MetricValues, split: str) -> s
                 )
             )
     titles = ["Model", *(f"{METRIC_TITLES[metric]}@{k}" for metric, k in columns)]
-    return table(_SPLIT_TITLES[split], titles, "".join(rows))
+    return table(SPLIT_TITLES[split], titles, "".join(rows))
 
 
 def _training(inputs: ReportInputs) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tiger_pipeline.evaluation.protocol import EvaluationProtocol
 
 PROTOCOL_COLUMNS = ("split", "seen", "users", "candidates", "ranking", "holdout", "tie_break")
+SPLIT_TITLES = {"valid": "Validation", "test": "Test"}
 
 
 def metrics_table(
