@@ -140,7 +140,7 @@ def _split(standing: _Beams, trie: TrieTensors, depth: int) -> tuple[_Beams | No
     """
     if not trie.ends_at[depth]:
         return None, standing
-    alive = standing.states != DEAD
+    alive = (standing.states != DEAD) & (standing.logp > -torch.inf)
     goes_on = alive & (trie.item_of_state[standing.states.clamp(min=ROOT)] == NO_ITEM)
     ended = standing.logp.masked_fill(goes_on, -torch.inf)
     finished = _Beams(ended, standing.states, standing.parents, standing.codes)

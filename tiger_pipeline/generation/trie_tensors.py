@@ -20,7 +20,7 @@ class Candidates:
 
     Attributes:
         logp: float32[users, prefixes, slots] of the code; −inf in a slot that holds no child.
-        states: int[users, prefixes, slots], the state behind it.
+        states: int[users, prefixes, slots], the state behind it, or `DEAD`.
         codes: int64, broadcastable to the same shape.
     """
 
@@ -100,9 +100,9 @@ class DenseTrie(TrieTensors):
         """See `TrieTensors.candidates`."""
         size = logp.shape[-1]
         following = self._next_state[states.clamp(min=ROOT)][..., :size]
-        missing = (following == DEAD) | (states == DEAD).unsqueeze(-1)
+        following = following.masked_fill((states == DEAD).unsqueeze(-1), DEAD)
         codes = torch.arange(size, device=self.device)
-        return Candidates(logp.masked_fill(missing, -torch.inf), following, codes)
+        return Candidates(logp.masked_fill(following == DEAD, -torch.inf), following, codes)
 
     def slots(self, states: Tensor) -> Tensor:
         """See `TrieTensors.slots`."""
@@ -131,7 +131,8 @@ class SparseTrie(TrieTensors):
         stop = self._first_child[alive + 1].masked_fill(states == DEAD, 0).unsqueeze(-1)
         following = first + torch.arange(self._max_branching[depth], device=self.device)
         missing = following >= stop
-        codes = self.code_of_state[following.masked_fill(missing, ROOT)].clamp(min=0)
+        following = following.masked_fill(missing, DEAD)
+        codes = self.code_of_state[following].masked_fill(missing, 0)
         return Candidates(logp.gather(-1, codes).masked_fill(missing, -torch.inf), following, codes)
 
     def slots(self, states: Tensor) -> Tensor:

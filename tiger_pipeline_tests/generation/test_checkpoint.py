@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError
+from tiger_pipeline.generation.checkpoint import (
+    load_generator,
+    load_training_history,
+    save_generator,
+)
+from tiger_pipeline.generation.config import TrainingConfig
+from tiger_pipeline.generation.training import TrainingResult
+from tiger_pipeline_tests.generation.catalogs import histories_of, random_semantic_ids
+from tiger_pipeline_tests.generation.test_beam_search import small_model
+
+SEMANTIC_IDS = random_semantic_ids(2)
+HISTORY = [{"epoch": 1, "train_loss": 1.5, "valid_ndcg@10": None}]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    model = small_model(SEMANTIC_IDS, seed=1)
+    save_generator(
+        tmp_path / "generator", TrainingResult(model, HISTORY, 1, 2.5, 99), TrainingConfig()
+    )
+    return tmp_path / "generator"
+
+
+def test_a_loaded_generator_is_the_saved_one(directory: Path) -> None:
+    loaded = load_generator(directory, SEMANTIC_IDS)
+    saved = small_model(SEMANTIC_IDS, seed=1)
+    assert loaded.config == saved.config
+    assert not loaded.training
+    histories = histories_of([[1, 2, 3]])
+    logp = [
+        model.encode(model.history_examples(histories).batch(np.array([0]))).logp
+        for model in (loaded, saved)
+    ]
+    assert torch.equal(logp[0], logp[1])
+    assert load_training_history(directory) == HISTORY
+
+
+def test_the_directory_describes_itself(directory: Path) -> None:
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "config.json",
+        "history.json",
+        "model.safetensors",
+    ]
+    described = json.loads((directory / "config.json").read_text())
+    assert described["kind"] == "decoder"
+    assert described["semantic_ids_fingerprint"] == SEMANTIC_IDS.fingerprint
+    assert described["n_items"] == 30
+    assert described["training"] == TrainingConfig().model_dump()
+
+
+def test_another_catalog_is_refused(directory: Path) -> None:
+    with pytest.raises(ArtifactMismatchError, match="checkpoint of another catalog"):
+        load_generator(directory, random_semantic_ids(3))
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"nowhere/config\.json does not exist"):
+        load_generator(tmp_path / "nowhere", SEMANTIC_IDS)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_damaged_file_is_named(directory: Path, name: str) -> None:
+    content = (directory / name).read_bytes()
+    (directory / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ArtifactError, match=name):
+        load_generator(directory, SEMANTIC_IDS)
+
+
+def test_weights_that_are_missing_are_named(directory: Path) -> None:
+    (directory / "model.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"model\.safetensors is missing or damaged"):
+        load_generator(directory, SEMANTIC_IDS)
+
+
+def test_settings_of_another_version_are_named(directory: Path) -> None:
+    described = json.loads((directory / "config.json").read_text())
+    described["config"]["depth_of_dreams"] = 3
+    (directory / "config.json").write_text(json.dumps(described))
+    with pytest.raises(ArtifactError, match="depth_of_dreams"):
+        load_generator(directory, SEMANTIC_IDS)
