@@ -1,0 +1,166 @@
+"""What every quantizer offers, and how one is fitted, saved and loaded."""
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pydantic
+
+from tiger_pipeline.errors import ArtifactError
+from tiger_pipeline.progress import NoProgress, Progress
+from tiger_pipeline.quantization.config import QuantizerConfig
+from tiger_pipeline.quantization.random_codes import RandomCodes
+from tiger_pipeline.quantization.residual_kmeans import ResidualKMeans
+from tiger_pipeline.storage.atomic import atomic_directory
+
+FORMAT_VERSION = 1
+_CONFIG_FILE = "config.json"
+_TENSOR_FILE = "model.safetensors"
+
+_KINDS: dict[str, type[RandomCodes] | type[ResidualKMeans]] = {
+    "random": RandomCodes,
+    "residual_kmeans": ResidualKMeans,
+}
+
+
+class Quantizer(Protocol):
+    """Turns vectors into codes, one codeword of each level, and codes back into vectors."""
+
+    @property
+    def config(self) -> QuantizerConfig:
+        """How it was fitted."""
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """Number of codewords of each level."""
+
+    @property
+    def dimension(self) -> int:
+        """Dimension d of the vectors."""
+
+    def prepare(self, vectors: np.ndarray) -> np.ndarray:
+        """`vectors` (float32[n, d]) in the space of `reconstruct`, such as normalized."""
+
+    def assign(self, vectors: np.ndarray) -> np.ndarray:
+        """Codes int32[n, levels] of `vectors` (float32[n, d]).
+
+        Each row's codes are a function of that row alone; memory is bounded by blocks.
+
+        Raises:
+            InputError: not a finite float32 matrix of the quantizer's dimension.
+        """
+
+    def reconstruct(self, codes: np.ndarray) -> np.ndarray:
+        """float32[n, d], the prepared vectors as the first l codes (int32[n, l]) describe them."""
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """All that was fitted, by name."""
+
+
+def fit_quantizer(
+    config: QuantizerConfig, vectors: np.ndarray, progress: Progress | None = None
+) -> Quantizer:
+    """Fit the quantizer that `config` describes.
+
+    Args:
+        config: its kind and settings.
+        vectors: float32[n, d], the embeddings of the catalog.
+        progress: told of every iteration; None for nobody.
+
+    Raises:
+        InputError: the vectors are not a finite float32 matrix (the row at fault is named).
+        ConfigurationError: fewer distinct vectors than codewords, or no usable FAISS.
+    """
+    fit: Any = _KINDS[config.kind].fit
+    return fit(config, vectors, progress or NoProgress())
+
+
+def save_quantizer(directory: Path, quantizer: Quantizer, metadata: dict[str, Any]) -> None:
+    """Write a quantizer as safetensors and JSON, whole or not at all.
+
+    Args:
+        directory: replaced if it exists.
+        quantizer: what to write.
+        metadata: JSON-like facts to keep beside it, such as the fingerprint of its input.
+
+    Raises:
+        ArtifactError: it could not be written.
+    """
+    from safetensors.numpy import save_file
+
+    description = {
+        "format_version": FORMAT_VERSION,
+        "kind": quantizer.config.kind,
+        "configuration": quantizer.config.model_dump(mode="json"),
+        "dimension": quantizer.dimension,
+        "codebook_sizes": list(quantizer.codebook_sizes),
+        "metadata": metadata,
+    }
+    with atomic_directory(directory) as scratch:
+        save_file(quantizer.tensors(), scratch / _TENSOR_FILE)
+        (scratch / _CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n")
+
+
+def read_quantizer_metadata(directory: Path) -> dict[str, Any]:
+    """The `metadata` that a quantizer was saved with.
+
+    Raises:
+        ArtifactError: as `load_quantizer`.
+    """
+    return _read_description(directory)["metadata"]
+
+
+def load_quantizer(directory: Path) -> Quantizer:
+    """Read a quantizer that `save_quantizer` wrote.
+
+    Raises:
+        ArtifactError: it is missing, damaged, of an unknown kind or of another format version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    description = _read_description(directory)
+    quantizer_class: Any = _KINDS.get(description["kind"])
+    if quantizer_class is None:
+        raise ArtifactError(
+            f"{directory / _CONFIG_FILE} describes a quantizer of the unknown kind "
+            f"{description['kind']!r} (known: {', '.join(_KINDS)}). Was it written by a newer "
+            "version? Upgrade tiger-pipeline, or materialize the asset codebooks again."
+        )
+    try:
+        config = pydantic.TypeAdapter(QuantizerConfig).validate_python(description["configuration"])
+        tensors = load_file(directory / _TENSOR_FILE)
+    except FileNotFoundError as error:
+        raise _damaged(directory / _TENSOR_FILE, "it is missing") from error
+    except (SafetensorError, OSError, pydantic.ValidationError) as error:
+        raise _damaged(directory, str(error)) from error
+    return quantizer_class.from_tensors(config, tensors)
+
+
+def _read_description(directory: Path) -> dict[str, Any]:
+    path = directory / _CONFIG_FILE
+    if not path.is_file():
+        raise ArtifactError(
+            f"{path} does not exist. Materialize the asset codebooks, then run this again."
+        )
+    try:
+        description = json.loads(path.read_text())
+        version = description["format_version"]
+        missing = {"kind", "configuration", "metadata"} - set(description)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise _damaged(path, str(error)) from error
+    if version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path} has format version {version}, but this program reads {FORMAT_VERSION}. "
+            "Materialize the asset codebooks again."
+        )
+    if missing:
+        raise _damaged(path, f"it lacks {min(missing)!r}")
+    return description
+
+
+def _damaged(path: Path, reason: str) -> ArtifactError:
+    return ArtifactError(
+        f"The quantizer in {path} cannot be read: {reason}. Materialize the asset codebooks again."
+    )

@@ -1,0 +1,133 @@
+"""The semantic-ID table: the codes of every item, and the suffix that makes them its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiger_pipeline.errors import ArtifactError, InputError
+from tiger_pipeline.semantic_ids.collisions import group_sizes, resolve_collisions
+from tiger_pipeline.storage.fingerprint import fingerprint_json, fingerprint_table
+from tiger_pipeline.storage.tables import metadata_of, with_metadata
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class SemanticIds:
+    """Semantic IDs of a catalog, in its order.
+
+    Attributes:
+        item_ids: object[n_items].
+        codes: int32[n_items, levels].
+        suffixes: int32[n_items]; 0 for the first (or only) item of a tuple of codes.
+        codebook_sizes: number of codewords of each level.
+    """
+
+    item_ids: np.ndarray
+    codes: np.ndarray
+    suffixes: np.ndarray
+    codebook_sizes: tuple[int, ...]
+
+    @classmethod
+    def from_codes(
+        cls, item_ids: Sequence[str], codes: np.ndarray, codebook_sizes: tuple[int, ...]
+    ) -> "SemanticIds":
+        """Give each item the suffix that tells it from the items with the same codes.
+
+        Args:
+            item_ids: n ids in the catalog's order.
+            codes: int32[n, levels], as a quantizer assigns them.
+            codebook_sizes: number of codewords of each level.
+
+        Raises:
+            InputError: ids and codes differ in number, or codes and sizes in levels.
+        """
+        if codes.shape != (len(item_ids), len(codebook_sizes)):
+            raise InputError(
+                f"{len(item_ids)} items with {len(codebook_sizes)} levels need codes of shape "
+                f"{(len(item_ids), len(codebook_sizes))}, not {codes.shape}."
+            )
+        return cls(
+            item_ids=np.asarray(item_ids, dtype=object),
+            codes=codes.astype(np.int32),
+            suffixes=resolve_collisions(codes),
+            codebook_sizes=codebook_sizes,
+        )
+
+    @property
+    def levels(self) -> int:
+        """Codes an item has, the suffix not counted."""
+        return len(self.codebook_sizes)
+
+    @cached_property
+    def needs_suffix(self) -> np.ndarray:
+        """bool[n_items], True where another item has the same codes."""
+        return group_sizes(self.codes) > 1
+
+    @property
+    def suffix_size(self) -> int:
+        """Suffix tokens that the vocabulary needs: the largest suffix plus one, 0 if unused."""
+        return int(self.suffixes.max()) + 1 if self.needs_suffix.any() else 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any item, code, suffix or codebook size."""
+        return fingerprint_json([fingerprint_table(self._rows()), self.codebook_sizes])
+
+    def to_table(self, codebooks_fingerprint: str) -> "pa.Table":
+        """The `semantic_ids` artifact: item_id, codes, suffix, one row an item.
+
+        Args:
+            codebooks_fingerprint: of the quantizer that assigned the codes; kept as metadata.
+        """
+        return with_metadata(
+            self._rows(),
+            {
+                "codebook_sizes": list(self.codebook_sizes),
+                "codebooks_fingerprint": codebooks_fingerprint,
+            },
+        )
+
+    @classmethod
+    def from_table(cls, table: "pa.Table") -> "SemanticIds":
+        """Read the `semantic_ids` artifact.
+
+        Raises:
+            ArtifactError: the table lacks a column or the sizes of its codebooks.
+        """
+        sizes = metadata_of(table).get("codebook_sizes")
+        missing = {"item_id", "codes", "suffix"} - set(table.column_names)
+        if missing or not sizes:
+            lacks = f"no column {min(missing)!r}" if missing else "no codebook sizes"
+            raise ArtifactError(
+                f"This table of semantic IDs has {lacks}. Was it written by another version or "
+                "program? Materialize the asset semantic_ids again."
+            )
+        codes = table["codes"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        if len(codes) != len(table) * len(sizes):
+            raise ArtifactError(
+                f"This table of semantic IDs does not have the {len(sizes)} codes an item that its "
+                "metadata promises. Materialize the asset semantic_ids again."
+            )
+        return cls(
+            item_ids=np.asarray(table["item_id"].to_pylist(), dtype=object),
+            codes=codes.reshape(len(table), len(sizes)).astype(np.int32),
+            suffixes=table["suffix"].to_numpy().astype(np.int32),
+            codebook_sizes=tuple(sizes),
+        )
+
+    def _rows(self) -> "pa.Table":
+        import pyarrow as pa
+
+        codes = pa.FixedSizeListArray.from_arrays(pa.array(self.codes.ravel()), self.levels)
+        return pa.table(
+            {
+                "item_id": pa.array(self.item_ids, pa.string()),
+                "codes": codes,
+                "suffix": pa.array(self.suffixes, pa.int32()),
+            }
+        )
