@@ -13,6 +13,7 @@ from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.training import TrainingResult
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.atomic import atomic_directory
+from tiger_pipeline.storage.fingerprint import fingerprint_files
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
@@ -34,6 +35,7 @@ def save_generator(directory: Path, result: TrainingResult, training: TrainingCo
         "config": model.config.model_dump(),
         "training": training.model_dump(),
         "semantic_ids_fingerprint": model.semantic_ids_fingerprint,
+        "training_fingerprint": result.fingerprint,
         "codebook_sizes": list(model.codebook_sizes),
         "n_items": model.n_items,
         "parameters": result.parameters,
@@ -41,9 +43,10 @@ def save_generator(directory: Path, result: TrainingResult, training: TrainingCo
         "seconds": result.seconds,
     }
     with atomic_directory(directory) as scratch:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, scratch / _WEIGHTS)
+        description["weights_fingerprint"] = fingerprint_files([scratch / _WEIGHTS])
         (scratch / _CONFIG).write_text(json.dumps(description, indent=1))
         (scratch / _HISTORY).write_text(json.dumps(result.history, indent=1))
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, scratch / _WEIGHTS)
 
 
 def _read_json(path: Path) -> Any:
@@ -53,6 +56,20 @@ def _read_json(path: Path) -> Any:
         raise ArtifactError(f"{path} does not exist. Materialize the asset generator.") from error
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is not readable ({error}). {_AGAIN}") from error
+
+
+def read_description(directory: Path) -> dict[str, Any]:
+    """What was saved about a generator besides its weights, without loading them.
+
+    Returns:
+        kind, config, training, semantic_ids_fingerprint, training_fingerprint (see
+        `training.training_fingerprint`), codebook_sizes, n_items, parameters, best_epoch,
+        seconds, weights_fingerprint.
+
+    Raises:
+        ArtifactError: the file is missing or unreadable.
+    """
+    return _read_json(directory / _CONFIG)
 
 
 def load_generator(directory: Path, semantic_ids: SemanticIds) -> Generator:
@@ -69,7 +86,7 @@ def load_generator(directory: Path, semantic_ids: SemanticIds) -> Generator:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    description = _read_json(directory / _CONFIG)
+    description = read_description(directory)
     try:
         config = TypeAdapter(GeneratorConfig).validate_python(description["config"])
         trained_on = description["semantic_ids_fingerprint"]

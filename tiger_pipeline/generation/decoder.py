@@ -44,8 +44,15 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         return q, k, v
 
+    def keys_values(self, x: Tensor) -> KeysValues:
+        """Only the keys and values of x [B, L, width]: [B, heads, L, head width] each."""
+        B, L, width = x.shape
+        projected = F.linear(x, self.qkv.weight[width:], self.qkv.bias[width:])
+        k, v = projected.view(B, L, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return k, v
+
     def _join(self, x: Tensor) -> Tensor:
-        """The opposite: [B, heads, L, head width] → [B, L, width]."""
+        """Heads side by side again, and mixed: [B, heads, L, head width] → [B, L, width]."""
         return self.out(x.transpose(1, 2).flatten(2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, KeysValues]:
@@ -208,24 +215,36 @@ class Decoder(Generator):
             total = total + F.cross_entropy(logits.float(), codes, reduction="sum")
         return total / batch.n_targets
 
+    def layers(self) -> list[Block]:
+        """The blocks, from the bottom up."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def encode(self, batch: Batch) -> "DecoderPrefixes":
         """Run each user's history through the network once."""
         assert isinstance(batch, TokenBatch)
         x = self.embed(batch.tokens, batch.item_positions)
-        history = []
-        for block in self.blocks:
+        history: list[KeysValues] = []
+        *below, top = self.layers()
+        for block in below:
             x, keys_values = block(x)
             history.append(keys_values)
-        users = torch.arange(len(x), device=x.device)
-        last = self.norm(x[users, batch.lengths - 1]).unsqueeze(1)
-        positions = torch.arange(x.shape[1], device=x.device)
-        padding = (positions >= batch.lengths[:, None])[:, None, None]
+        # Of the top block, only the last position's output is needed.
+        history.append(top.attention.keys_values(top.norm_attention(x)))
         no_codes = [
             (k.unsqueeze(3)[:, :, :1, :0], v.unsqueeze(3)[:, :, :1, :0]) for k, v in history
         ]
-        return DecoderPrefixes(
-            self, 0, self.code_logp(last, 0), history, padding, batch.n_items, no_codes
-        )
+        last = x[torch.arange(len(x), device=x.device), batch.lengths - 1].unsqueeze(1)
+        positions = torch.arange(x.shape[1], device=x.device)
+        before_last = _mask(positions >= batch.lengths[:, None] - 1)
+        last, _ = top.extend(last, history[-1], before_last, no_codes[-1])
+        padding = _mask(positions >= batch.lengths[:, None])
+        logp = self.code_logp(self.norm(last), 0)
+        return DecoderPrefixes(self, 0, logp, history, padding, batch.n_items, no_codes)
+
+
+def _mask(absent: Tensor) -> Tensor:
+    """bool[B, L] → bool[B, 1, 1, L], for all heads and queries."""
+    return absent[:, None, None]
 
 
 @dataclass
@@ -255,9 +274,8 @@ class DecoderPrefixes:
         tokens = codes + self.model.level_offsets[self.level]
         x = self.model.embed(tokens, self.n_items[:, None].expand_as(tokens))
         own = []
-        for block, history, (k, v) in zip(self.model.blocks, self.history, self.own, strict=True):
+        for block, history, (k, v) in zip(self.model.layers(), self.history, self.own, strict=True):
             picked = parents[:, None, :, None, None].expand(-1, k.shape[1], -1, *k.shape[3:])
-            assert isinstance(block, Block)
             before = (k.gather(2, picked), v.gather(2, picked))
             x, keys_values = block.extend(x, history, self.padding, before)
             own.append(keys_values)

@@ -38,6 +38,7 @@ class TrainingResult:
         best_epoch: the epoch with the highest validation NDCG@10.
         seconds: of all epochs and validations, those before an interruption included.
         parameters: trained numbers.
+        fingerprint: of all that decided the weights, see `training_fingerprint`.
     """
 
     model: Generator
@@ -45,6 +46,7 @@ class TrainingResult:
     best_epoch: int
     seconds: float
     parameters: int
+    fingerprint: str
 
 
 def learning_rate_at(share: float, training: TrainingConfig) -> float:
@@ -278,6 +280,7 @@ def train_generator(
         best_epoch=run.record.best_epoch,
         seconds=sum(row["seconds"] for row in run.record.history),
         parameters=sum(p.numel() for p in model.parameters()),
+        fingerprint=fingerprint,
     )
 
 

@@ -148,7 +148,13 @@ class SparseTrie(TrieTensors):
 
 
 def trie_tensors(trie: SemanticIdTrie, device: torch.device) -> TrieTensors:
-    """The dense form while its table is small, else the sparse one; searches agree on both."""
-    if trie.dense_cells <= DENSE_CELL_LIMIT:
+    """The form with the cheaper search; both find the same.
+
+    A step costs time by the slots it chooses from. The dense form has one for every code of the
+    level, the sparse one as many as the widest state has children, but looks their codes up. So
+    the dense form is for tries with room for its table in which nearly every code can follow.
+    """
+    dense_slots, sparse_slots = sum(trie.codebook_sizes), int(trie.max_branching.sum())
+    if trie.dense_cells <= DENSE_CELL_LIMIT and dense_slots <= 1.5 * sparse_slots:
         return DenseTrie(trie, device)
     return SparseTrie(trie, device)

@@ -1,11 +1,9 @@
-import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiger_pipeline.generation.exclusion import closed_states
-from tiger_pipeline.generation.trie_tensors import DenseTrie, SparseTrie
+from tiger_pipeline.generation.trie_tensors import DenseTrie
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 from tiger_pipeline_tests.generation.catalogs import random_histories, random_semantic_ids
 
@@ -38,24 +36,3 @@ def test_a_state_is_closed_when_all_items_below_it_were_seen(seed: int, n_items:
         for pair in zip(users.tolist(), states.tolist(), strict=True)
     }
     assert found == expected
-
-
-@pytest.mark.parametrize("form", [DenseTrie, SparseTrie])
-def test_slots_and_follow_find_a_state_among_its_parents_children(form: type) -> None:
-    semantic_ids = random_semantic_ids(5, n_items=40)
-    trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
-    tensors = form(trie, CPU)
-    for depth, size in enumerate(trie.codebook_sizes):
-        start, stop = trie.level_starts[depth + 1 : depth + 3]
-        states = torch.arange(int(start), int(stop))
-        parents = tensors.parent[states]
-        logp = torch.zeros(len(states), 1, size)
-        candidates = tensors.candidates(parents.unsqueeze(1), depth, logp)
-        slots = tensors.slots(states)
-        rows = torch.arange(len(states))
-        assert candidates.states[rows, 0, slots].tolist() == states.tolist()
-        assert tensors.follow(parents, tensors.code_of_state[states]).tolist() == states.tolist()
-    assert tensors.follow(torch.tensor([-1, 0]), torch.tensor([0, 3])).tolist() == [
-        -1,
-        4 if np.isin(3, semantic_ids.codes[:, 0]) else -1,
-    ]
