@@ -9,10 +9,12 @@ from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError
 from tiger_pipeline.generation.checkpoint import (
     load_generator,
     load_training_history,
+    read_description,
     save_generator,
 )
 from tiger_pipeline.generation.config import TrainingConfig
 from tiger_pipeline.generation.training import TrainingResult
+from tiger_pipeline.storage.fingerprint import fingerprint_files
 from tiger_pipeline_tests.generation.catalogs import histories_of, random_semantic_ids
 from tiger_pipeline_tests.generation.test_beam_search import small_model
 
@@ -23,9 +25,8 @@ HISTORY = [{"epoch": 1, "train_loss": 1.5, "valid_ndcg@10": None}]
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     model = small_model(SEMANTIC_IDS, seed=1)
-    save_generator(
-        tmp_path / "generator", TrainingResult(model, HISTORY, 1, 2.5, 99), TrainingConfig()
-    )
+    result = TrainingResult(model, HISTORY, 1, 2.5, 99, fingerprint="all its inputs")
+    save_generator(tmp_path / "generator", result, TrainingConfig())
     return tmp_path / "generator"
 
 
@@ -49,8 +50,10 @@ def test_the_directory_describes_itself(directory: Path) -> None:
         "history.json",
         "model.safetensors",
     ]
-    described = json.loads((directory / "config.json").read_text())
+    described = read_description(directory)
     assert described["kind"] == "decoder"
+    assert described["training_fingerprint"] == "all its inputs"
+    assert described["weights_fingerprint"] == fingerprint_files([directory / "model.safetensors"])
     assert described["semantic_ids_fingerprint"] == SEMANTIC_IDS.fingerprint
     assert described["n_items"] == 30
     assert described["training"] == TrainingConfig().model_dump()
