@@ -103,6 +103,18 @@ def check_embeddings(table: "pa.Table", expected_item_ids: list[str]) -> list[st
     return problems
 
 
+def check_coverage(embeddings: "pa.Table", interactions: "pa.Table") -> list[str]:
+    """Every item that an interaction names has an embedding: problems as sentences, or none."""
+    import pyarrow.compute as pc
+
+    named = interactions["item_id"].unique()
+    missing = named.filter(pc.invert(pc.is_in(named, value_set=embeddings["item_id"])))
+    if not len(missing):
+        return []
+    shown = describe_ids(missing.to_pylist())
+    return [f"{len(missing):,} items of interactions have no embedding: {shown}."]
+
+
 def select_items(table: "pa.Table", item_ids: "pa.Array | pa.ChunkedArray") -> "pa.Table":
     """The rows of some items, in the order of `item_ids`; metadata stays.
 

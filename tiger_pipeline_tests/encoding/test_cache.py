@@ -45,7 +45,7 @@ HASHES = st.sampled_from([f"h{index}" for index in range(30)])
     wanted=st.lists(HASHES, unique=True, max_size=30),
 )
 def test_lookup_agrees_with_a_dictionary(parts, wanted, tmp_path_factory):
-    """Also with a text in several parts, and with several rows groups a part."""
+    """Also with a text in several parts, and with several row groups a part."""
     folder = tmp_path_factory.mktemp("cache")
     cache = EmbeddingCache(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -69,7 +69,7 @@ def test_only_needed_row_groups_are_read(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         CachePart.open(path).vectors(np.array([5, 9_999])), vectors_for(["h5", "h9999"])
     )
-    assert read == [("embedding", [0, 2])]
+    assert read == [("embedding", [0, 9])]
 
 
 def test_two_writers_at_once(tmp_path):
@@ -91,7 +91,7 @@ def test_two_writers_at_once(tmp_path):
     assert len(list(tmp_path.iterdir())) == 20
 
 
-def _flip_a_byte_of_the_vectors(content: bytes) -> bytes:
+def _flip_a_bit_of_a_vector(content: bytes) -> bytes:
     position = content.index(vector_of("a").tobytes())
     return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
 
@@ -102,7 +102,7 @@ def _flip_a_byte_of_the_vectors(content: bytes) -> bytes:
         pytest.param(lambda content: content[:-20], id="cut short"),
         pytest.param(lambda content: b"", id="empty"),
         pytest.param(lambda content: b"PAR1 nonsense PAR1", id="not parquet"),
-        pytest.param(_flip_a_byte_of_the_vectors, id="one bit of a vector flipped"),
+        pytest.param(_flip_a_bit_of_a_vector, id="one bit of a vector flipped"),
     ],
 )
 def test_a_damaged_part_is_reported_and_set_aside(tmp_path, damage):
@@ -122,13 +122,36 @@ def test_a_damaged_part_is_reported_and_set_aside(tmp_path, damage):
     assert len(notes.notes) == 1
 
 
+@pytest.mark.parametrize("bit", [0, 5])
+def test_no_flipped_bit_ever_gives_a_wrong_vector(tmp_path, bit):
+    """Wherever it is, the footer included: the part is set aside, or what is read is right."""
+    hashes = ["a", "b", "c"]
+    set_aside = 0
+    content = EmbeddingCache(tmp_path).append(hashes, vectors_for(hashes)).read_bytes()
+    for position in range(bit, len(content), 4):
+        part = tmp_path / str(position) / "part-0.parquet"
+        part.parent.mkdir()
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << bit
+        part.write_bytes(damaged)
+
+        notes = Notes()
+        cached = EmbeddingCache(part.parent, notes).lookup(pa.array(hashes))
+        known = [text_hash for text_hash, found in zip(hashes, cached.found, strict=True) if found]
+        assert bool(notes.notes) == (known != hashes)
+        if known:
+            np.testing.assert_array_equal(cached.vectors, vectors_for(known))
+        set_aside += not known
+    assert set_aside > 50
+
+
 def test_a_parquet_file_that_is_no_part_is_set_aside(tmp_path):
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"x": [1]}), tmp_path / "part-0.parquet")
     notes = Notes()
     check_lookup(EmbeddingCache(tmp_path, notes), ["a"], set())
-    assert "its columns are x" in notes.notes[0]
+    assert "its columns are {'x'" in notes.notes[0]
 
 
 def test_a_part_that_cannot_be_accessed_is_not_called_damaged(tmp_path):
