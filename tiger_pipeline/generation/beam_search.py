@@ -90,7 +90,7 @@ def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
         Values float32[rows, k] and columns int64[rows, k].
     """
     n = values.shape[1]
-    bits = values.contiguous().view(torch.int32)
+    bits = (values + 0.0).view(torch.int32)  # adding 0 makes −0 the same as 0
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
     from_right = torch.arange(n - 1, -1, -1, device=values.device)
     keys = torch.topk((ordered << 32) | from_right, k, dim=1).values

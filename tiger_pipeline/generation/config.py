@@ -11,11 +11,11 @@ class DecoderConfig(StrictConfig):
     """A decoder-only Transformer over semantic-ID tokens (SASRec style)."""
 
     kind: Literal["decoder"] = "decoder"
-    blocks: int = Field(4, ge=1, le=64)
+    blocks: int = Field(2, ge=1, le=64)
     width: int = Field(128, ge=8)
     heads: int = Field(4, ge=1)
     mlp_ratio: float = Field(4.0, gt=0, description="Width of the MLP over that of the model.")
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
     history_items: int = Field(20, ge=1, description="Most recent items that the model sees.")
 
     @model_validator(mode="after")
@@ -32,16 +32,16 @@ GeneratorConfig = DecoderConfig
 class TrainingConfig(StrictConfig):
     """How a generator is trained. The epoch is chosen by validation NDCG@10."""
 
-    max_epochs: int = Field(50, ge=1)
-    tokens_per_batch: int = Field(8192, ge=16, description="Padded tokens in one batch.")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak, after the warm-up.")
+    max_epochs: int = Field(40, ge=1)
+    tokens_per_batch: int = Field(4096, ge=16, description="Padded tokens in one batch.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak, after the warm-up.")
     final_learning_rate_share: float = Field(0.05, ge=0, le=1, description="End of the cosine.")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Part of all steps.")
     weight_decay: float = Field(0.05, ge=0)
     gradient_clip: float = Field(1.0, gt=0, description="Largest global gradient norm.")
-    validate_every: int = Field(2, ge=1, description="Epochs between validations.")
+    validate_every: int = Field(3, ge=1, description="Epochs between validations.")
     validation_users: int = Field(
         4000, ge=1, description="Users in a validation during training (a seeded sample)."
     )
-    patience: int = Field(5, ge=1, description="Validations without a better NDCG@10 to stop.")
+    patience: int = Field(4, ge=1, description="Validations without a better NDCG@10 to stop.")
     seed: int = Field(0, ge=0)
