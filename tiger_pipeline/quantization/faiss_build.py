@@ -1,14 +1,10 @@
-"""Which FAISS is installed, and the one place that decides between its CPU and its GPU."""
+"""Which FAISS is installed: exactly one of its two distributions must be."""
 
 from functools import cache
 from importlib import metadata
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from tiger_pipeline.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _DISTRIBUTIONS = ("faiss-cpu", "faiss-gpu")
 
@@ -51,29 +47,3 @@ def load_faiss() -> ModuleType:
     import faiss
 
     return faiss
-
-
-def search_nearest(
-    vectors: "np.ndarray", codebook: "np.ndarray", neighbors: int
-) -> "tuple[np.ndarray, np.ndarray]":
-    """Find the nearest codewords of each vector, on the GPU if this FAISS has one.
-
-    Args:
-        vectors: float32[n, d].
-        codebook: float32[k, d].
-        neighbors: codewords to find for each vector.
-
-    Returns:
-        Squared distances float32[n, neighbors], ascending, and codewords int64[n, neighbors];
-        beyond k neighbors the distances are huge and the codewords −1. Distances carry the
-        rounding of a matrix product, which depends on the whole batch.
-
-    Raises:
-        ConfigurationError: FAISS is not installed, or twice.
-    """
-    faiss = load_faiss()
-    index = faiss.IndexFlatL2(codebook.shape[1])
-    if faiss.get_num_gpus() > 0:
-        index = faiss.index_cpu_to_all_gpus(index)
-    index.add(codebook)
-    return index.search(vectors, neighbors)

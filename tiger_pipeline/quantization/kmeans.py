@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tiger_pipeline.progress import ProgressTask
-from tiger_pipeline.quantization.faiss_build import search_nearest
+from tiger_pipeline.quantization.faiss_search import search_nearest
 from tiger_pipeline.quantization.vectors import row_blocks
 
 _FULL_SEARCH_SHARE = 0.9

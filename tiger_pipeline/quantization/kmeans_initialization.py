@@ -56,12 +56,15 @@ def _gaussian_centroids(
 def _distinct_points(
     vectors: np.ndarray, clusters: int, generator: np.random.Generator
 ) -> np.ndarray:
+    shuffled = generator.permutation(len(vectors))
     weights = hash_weights(vectors.shape[1], seed=0)
-    hashes = np.concatenate(
-        [hash_rows(vectors[block], weights) for block in row_blocks(len(vectors))]
-    )
-    _, first_rows = np.unique(hashes, return_index=True)
-    return vectors[generator.choice(np.sort(first_rows), size=clusters, replace=False)]
+    seen = np.empty(0, dtype=np.uint64)
+    for block in row_blocks(len(vectors), rows_per_block=2 * clusters):
+        seen = np.concatenate([seen, hash_rows(vectors[shuffled[block]], weights)])
+        _, first_places = np.unique(seen, return_index=True)
+        if len(first_places) >= clusters:
+            break
+    return vectors[shuffled[np.sort(first_places)[:clusters]]]
 
 
 def _kmeans_plus_plus(

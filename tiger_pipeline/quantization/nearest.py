@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tiger_pipeline.quantization.faiss_build import search_nearest
+from tiger_pipeline.quantization.faiss_search import search_nearest
 
 _ROWS_PER_EXACT_BLOCK = 32
 
@@ -23,7 +23,8 @@ def nearest_codewords(vectors: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     """
     distances, codewords = search_nearest(vectors, codebook, 2)
     codes = codewords[:, 0].copy()
-    scale = np.einsum("ij,ij->i", vectors, vectors) + np.square(codebook).sum(axis=1).max()
+    squared_norms = np.square(codebook).sum(axis=1)
+    scale = np.square(vectors).sum(axis=1) + squared_norms[codewords].sum(axis=1)
     rounding = 8 * np.finfo(np.float32).eps * np.sqrt(vectors.shape[1]) * scale
     close = np.flatnonzero(distances[:, 1] - distances[:, 0] <= rounding)
     exact_codebook = codebook.astype(np.float64)

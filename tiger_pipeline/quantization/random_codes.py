@@ -8,7 +8,7 @@ from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.quantization.config import RandomConfig
 from tiger_pipeline.quantization.row_hash import hash_rows, hash_weights, mix64
-from tiger_pipeline.quantization.vectors import check_vectors, row_blocks
+from tiger_pipeline.quantization.vectors import check_vectors, check_vectors_to_fit, row_blocks
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RandomCodes:
         Raises:
             InputError: the vectors are not a finite float32 matrix.
         """
-        check_vectors(vectors)
+        check_vectors_to_fit(vectors)
         weights = hash_weights(vectors.shape[1], config.seed)
         return cls(config, weights, vectors.mean(axis=0, dtype=np.float64).astype(np.float32))
 

@@ -13,6 +13,7 @@ from tiger_pipeline.quantization.nearest import nearest_codewords, squared_dista
 from tiger_pipeline.quantization.vectors import (
     check_enough_distinct,
     check_vectors,
+    check_vectors_to_fit,
     normalize_rows,
     row_blocks,
 )
@@ -45,7 +46,7 @@ class ResidualKMeans:
             InputError: the vectors are not a finite float32 matrix.
             ConfigurationError: a level has fewer distinct vectors than codewords.
         """
-        check_vectors(vectors)
+        check_vectors_to_fit(vectors)
         residuals = normalize_rows(vectors) if config.normalize == "l2" else vectors.copy()
         codebooks = []
         with progress.task("Residual k-means", config.levels * config.iterations, "iterations") as (
@@ -54,8 +55,9 @@ class ResidualKMeans:
             for level in range(config.levels):
                 check_enough_distinct(residuals, config.codewords, level)
                 generator = np.random.default_rng([config.seed, level])
-                codebooks.append(_fit_level(config, residuals, generator, task))
-                residuals -= codebooks[-1][nearest_codewords(residuals, codebooks[-1])]
+                codebook, codes = _fit_level(config, residuals, generator, task)
+                codebooks.append(codebook)
+                residuals -= codebook[codes]
         return cls(config, tuple(codebooks))
 
     @classmethod
@@ -127,8 +129,12 @@ def _fit_level(
     residuals: np.ndarray,
     generator: np.random.Generator,
     task: ProgressTask,
-) -> np.ndarray:
-    """float32[codewords, d], every codeword the nearest of at least one residual."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit one codebook, each of whose codewords is the nearest of at least one residual.
+
+    Returns:
+        The codebook float32[codewords, d], and the codes int64[n] of the residuals.
+    """
     start = initial_centroids(config.initialization, residuals, config.codewords, generator)
     codebook = fit_kmeans(residuals, start, config.iterations, config.tolerance, generator, task)
     # The last update can leave a codeword without a vector. Moving it onto a vector that is not
@@ -137,7 +143,7 @@ def _fit_level(
         codes = nearest_codewords(residuals, codebook)
         unused = np.flatnonzero(np.bincount(codes, minlength=len(codebook)) == 0)
         if not len(unused):
-            return codebook
+            return codebook, codes
         errors = np.concatenate(
             [
                 squared_distances(residuals[block], codebook[codes[block]])

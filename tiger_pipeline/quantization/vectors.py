@@ -18,14 +18,14 @@ def row_blocks(n_rows: int, rows_per_block: int = ROWS_PER_BLOCK) -> Iterator[sl
 
 
 def check_vectors(vectors: np.ndarray, dimension: int | None = None) -> None:
-    """Check that `vectors` is a finite float32[n, d] matrix.
+    """Check that `vectors` is a finite float32[n, d] matrix; n may be 0.
 
     Args:
         vectors: the matrix to check.
         dimension: the d it must have, or None for any.
 
     Raises:
-        InputError: no matrix, no rows, the wrong dtype or d, or a NaN or infinity (row named).
+        InputError: no matrix, the wrong dtype or d, or a NaN or infinity (row named).
     """
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise InputError(
@@ -49,11 +49,22 @@ def check_vectors(vectors: np.ndarray, dimension: int | None = None) -> None:
             )
 
 
+def check_vectors_to_fit(vectors: np.ndarray) -> None:
+    """Check that `vectors` is a finite float32[n, d] matrix with at least one row.
+
+    Raises:
+        InputError: it is not.
+    """
+    check_vectors(vectors)
+    if not len(vectors):
+        raise InputError("There are no embeddings to fit a quantizer on. Is the catalog empty?")
+
+
 def count_distinct(vectors: np.ndarray, limit: int) -> int:
     """Number of distinct rows of `vectors` (float32[n, d]), counted no further than `limit`."""
     weights = hash_weights(vectors.shape[1], seed=0)
     seen = np.empty(0, dtype=np.uint64)
-    for block in row_blocks(len(vectors)):
+    for block in row_blocks(len(vectors), rows_per_block=2048):
         seen = np.union1d(seen, hash_rows(vectors[block], weights))
         if len(seen) >= limit:
             return limit

@@ -1,0 +1,70 @@
+"""Exact nearest-codeword search with FAISS, and the one place that picks its CPU or its GPU."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiger_pipeline.quantization.faiss_build import load_faiss
+
+if TYPE_CHECKING:
+    import faiss
+
+_FEWEST_ROWS_A_THREAD = 256
+
+
+def search_nearest(
+    vectors: np.ndarray, codebook: np.ndarray, neighbors: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nearest codewords of each vector, on the GPU if this FAISS has one.
+
+    Args:
+        vectors: float32[n, d].
+        codebook: float32[k, d].
+        neighbors: codewords to find for each vector.
+
+    Returns:
+        Squared distances float32[n, neighbors], ascending, and codewords int64[n, neighbors];
+        beyond k neighbors the distances are huge and the codewords −1. Distances carry the
+        rounding of a matrix product, which depends on the whole batch.
+
+    Raises:
+        ConfigurationError: FAISS is not installed, or twice.
+    """
+    faiss = load_faiss()
+    dimension = codebook.shape[1]
+    if faiss.get_num_gpus() > 0:
+        index = faiss.GpuIndexFlatL2(_gpu_resources(), dimension)
+        index.add(codebook)
+        return index.search(vectors, neighbors)
+    index = faiss.IndexFlatL2(dimension)
+    index.add(codebook)
+    threads = max(1, min(_cpu_threads(), len(vectors) // _FEWEST_ROWS_A_THREAD))
+    parts = _thread_pool().map(
+        lambda part: index.search(part, neighbors), np.array_split(vectors, threads)
+    )
+    distances, codewords = zip(*parts, strict=True)
+    return np.concatenate(distances), np.concatenate(codewords)
+
+
+@cache
+def _gpu_resources() -> "faiss.StandardGpuResources":
+    # Making them allocates more than a gigabyte on the GPU: far too slow for every search.
+    return load_faiss().StandardGpuResources()
+
+
+@cache
+def _cpu_threads() -> int:
+    return load_faiss().omp_get_max_threads()
+
+
+@cache
+def _thread_pool() -> ThreadPoolExecutor:
+    """Threads that each search alone.
+
+    Inside one search, FAISS's own threads meet at several barriers and spin there, which is
+    several times slower whenever another process takes a core.
+    """
+    use_one_thread = load_faiss().omp_set_num_threads
+    return ThreadPoolExecutor(_cpu_threads(), initializer=lambda: use_one_thread(1))
