@@ -15,11 +15,11 @@ from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE, write_r
 from tiger_pipeline.evaluation.report_inputs import ReportInputs
 from tiger_pipeline.generation.checkpoint import load_training_history, read_description
 from tiger_pipeline.progress import Progress
-from tiger_pipeline.quantization.quantizer import read_description as read_codebooks
 from tiger_pipeline.semantic_ids.collisions import group_sizes
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.atomic import atomic_directory
 from tiger_pipeline.storage.tables import read_table
+from tiger_pipeline.workflows.codebooks import CodebookFacts, read_codebook_facts
 from tiger_pipeline.workflows.recommender import load_recommender
 
 _REPORTED_VERSIONS = ("tiger-pipeline", "dagster", "torch", "transformers", "sentence-transformers")
@@ -87,7 +87,7 @@ def _report_inputs(
     result: EvaluationResult,
 ) -> ReportInputs:
     generator = read_description(artifacts.generator)
-    codebooks = read_codebooks(artifacts.codebooks)["metadata"]
+    codebooks = read_codebook_facts(artifacts.codebooks)
     baseline_metrics = read_table(artifacts.baselines / METRICS_TABLE)
     baseline_ranks = read_table(artifacts.baselines / RANKS_TABLE)
     return ReportInputs(
@@ -101,7 +101,7 @@ def _report_inputs(
         parameters=generator["parameters"],
         training_seconds=generator["seconds"],
         seed=settings.training.seed,
-        code_statistics=codebooks["statistics"],
+        code_statistics=codebooks.statistics,
         group_sizes=group_sizes(semantic_ids.codes),
         settings=settings.model_dump(mode="json"),
         facts=_facts(semantic_ids, generator, codebooks, result),
@@ -111,17 +111,17 @@ def _report_inputs(
 def _facts(
     semantic_ids: SemanticIds,
     generator: dict[str, Any],
-    codebooks: dict[str, Any],
+    codebooks: CodebookFacts,
     result: EvaluationResult,
 ) -> dict[str, dict[str, Any]]:
     return {
         "Seconds": {
-            "codebooks": round(codebooks["seconds"], 1),
+            "codebooks": round(codebooks.seconds, 1),
             "training": round(generator["seconds"], 1),
             **{f"evaluation, {part}": round(value, 1) for part, value in result.seconds.items()},
         },
         "Fingerprints": {
-            "embeddings": codebooks["embeddings_fingerprint"],
+            "embeddings": codebooks.embeddings_fingerprint,
             "semantic IDs": semantic_ids.fingerprint,
             "training": generator["training_fingerprint"],
         },

@@ -36,15 +36,15 @@ def item_embeddings(
 ):
     """Text embeddings of all items. Only texts that the cache does not hold are encoded."""
     from tiger_pipeline.encoding.embed import embed_item_texts
-    from tiger_pipeline.encoding.embedding_table import find_problems
+    from tiger_pipeline.encoding.embedding_table import check_embeddings
 
     result = embed_item_texts(
         item_texts,
         settings.for_dataset(context.partition_key).model.encoder,
-        cache_directory=store.open().embedding_cache,
+        store.open().embedding_cache,
         progress=progress_of(context),
     )
-    problems = find_problems(result.table, item_texts["item_id"].to_pylist())
+    problems = check_embeddings(result.table, item_texts["item_id"].to_pylist())
     return table_result(
         result.table,
         metadata={
@@ -78,10 +78,10 @@ def warm_item_embeddings(context: dg.AssetExecutionContext, item_embeddings, ite
     A barrier: a new item without interactions changes `item_embeddings` but not this table, whose
     data version is its content, so codebooks and generator stay fresh.
     """
-    from tiger_pipeline.encoding.embedding_table import check_interactions, warm_embeddings
+    from tiger_pipeline.encoding.embedding_table import check_coverage, warm_embeddings
 
     warm = warm_embeddings(item_embeddings, items)
-    problems = check_interactions(warm, interactions)
+    problems = check_coverage(warm, interactions)
     return table_result(
         warm,
         metadata={"items_without_interactions": len(item_embeddings) - len(warm)},

@@ -76,7 +76,7 @@ def metrics(
         *partition,
         settings.for_variant(partition),
         ids,
-        UserSequences.from_table(interactions, ids.item_ids),
+        UserSequences.from_table(interactions, ids.item_ids.tolist()),
         VariantArtifacts(
             codebooks=artifacts.directory("codebooks", *partition),
             generator=artifacts.directory("generator", *partition),
@@ -134,7 +134,7 @@ def recommendations(
     return table_result(
         recommend_to_all(
             recommender,
-            UserSequences.from_table(interactions, ids.item_ids),
+            UserSequences.from_table(interactions, ids.item_ids.tolist()),
             config.recommended_items,
             progress_of(context),
         )

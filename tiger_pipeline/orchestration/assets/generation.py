@@ -51,7 +51,7 @@ def generator(
     kept = train_or_reuse(
         settings.for_variant(partition),
         ids,
-        UserSequences.from_table(interactions, ids.item_ids),
+        UserSequences.from_table(interactions, ids.item_ids.tolist()),
         directory,
         work_directory=store.open().resumable("generator", *partition),
         retrain=config.retrain,

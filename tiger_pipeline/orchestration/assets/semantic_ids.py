@@ -29,28 +29,20 @@ GROUP = "semantic_ids"
 @clear_user_errors
 def semantic_ids(context: dg.AssetExecutionContext, warm_item_embeddings, store: StoreResource):
     """The semantic ID of every warm item: its codes, and a suffix where items share all codes."""
-    from tiger_pipeline.encoding.embedding_table import vectors_of
-    from tiger_pipeline.quantization.quantizer import load_quantizer
     from tiger_pipeline.semantic_ids.checks import find_problems
-    from tiger_pipeline.semantic_ids.table import SemanticIds
     from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
-    from tiger_pipeline.storage.fingerprint import fingerprint_table
+    from tiger_pipeline.storage.fingerprint import fingerprint_files
+    from tiger_pipeline.workflows.codebooks import assign_semantic_ids
 
     directory = store.open().directory("codebooks", *dataset_and_variant(context))
-    quantizer = load_quantizer(directory, fingerprint_table(warm_item_embeddings))
-    item_ids = warm_item_embeddings["item_id"].to_pylist()
-    ids = SemanticIds.from_codes(
-        item_ids, quantizer.assign(vectors_of(warm_item_embeddings)), quantizer.codebook_sizes
-    )
-    trie = SemanticIdTrie.from_semantic_ids(ids)
+    ids = assign_semantic_ids(directory, warm_item_embeddings)
+    problems = find_problems(ids, warm_item_embeddings["item_id"].to_pylist())
     return table_result(
-        ids.to_table(quantizer.fingerprint),
+        ids.to_table(codebooks_fingerprint=fingerprint_files(sorted(directory.iterdir()))),
         metadata={
             "items_that_need_a_suffix": int(ids.needs_suffix.sum()),
             "suffix_tokens": ids.suffix_size,
-            "trie_states": trie.n_states,
+            "trie_states": SemanticIdTrie.from_semantic_ids(ids).n_states,
         },
-        check_results=[
-            check_result("semantic_ids_are_sound", "semantic_ids", find_problems(ids, item_ids))
-        ],
+        check_results=[check_result("semantic_ids_are_sound", "semantic_ids", problems)],
     )

@@ -1,0 +1,90 @@
+"""Fit a variant's quantizer, and give every warm item its semantic ID with it."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tiger_pipeline.encoding.embedding_table import vectors_of
+from tiger_pipeline.errors import ArtifactMismatchError
+from tiger_pipeline.progress import Progress
+from tiger_pipeline.quantization.config import QuantizerConfig
+from tiger_pipeline.quantization.quantizer import (
+    fit_quantizer,
+    load_quantizer,
+    read_quantizer_metadata,
+    save_quantizer,
+)
+from tiger_pipeline.quantization.statistics import code_statistics
+from tiger_pipeline.semantic_ids.table import SemanticIds
+from tiger_pipeline.storage.fingerprint import fingerprint_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class CodebookFacts:
+    """What is kept beside the codebooks.
+
+    Attributes:
+        embeddings_fingerprint: of the table they were fitted on.
+        statistics: see `quantization.statistics.code_statistics`.
+        seconds: of fitting.
+    """
+
+    embeddings_fingerprint: str
+    statistics: dict[str, Any]
+    seconds: float
+
+
+def fit_codebooks(
+    config: QuantizerConfig, embeddings: "pa.Table", directory: Path, progress: Progress
+) -> CodebookFacts:
+    """Fit a quantizer on the embeddings of all warm items and save it in `directory`.
+
+    Raises:
+        InputError: an embedding is not finite.
+        ConfigurationError: there are fewer distinct embeddings than codewords.
+        ArtifactError: it could not be written.
+    """
+    vectors = vectors_of(embeddings)
+    started = time.monotonic()
+    quantizer = fit_quantizer(config, vectors, progress)
+    facts = CodebookFacts(
+        embeddings_fingerprint=fingerprint_table(embeddings),
+        seconds=time.monotonic() - started,
+        statistics=code_statistics(quantizer, vectors, quantizer.assign(vectors)),
+    )
+    save_quantizer(directory, quantizer, vars(facts))
+    return facts
+
+
+def read_codebook_facts(directory: Path) -> CodebookFacts:
+    """What `fit_codebooks` kept beside the codebooks in `directory`.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    return CodebookFacts(**read_quantizer_metadata(directory))
+
+
+def assign_semantic_ids(directory: Path, embeddings: "pa.Table") -> SemanticIds:
+    """Semantic IDs of all items of `embeddings`, by the quantizer in `directory`.
+
+    Raises:
+        ArtifactError: the quantizer is missing or damaged.
+        ArtifactMismatchError: it was fitted on other embeddings.
+    """
+    fitted_on = read_codebook_facts(directory).embeddings_fingerprint
+    given = fingerprint_table(embeddings)
+    if fitted_on != given:
+        raise ArtifactMismatchError(
+            f"The codebooks in {directory} were fitted on other embeddings (fingerprint "
+            f"{fitted_on}, now {given}). Materialize the asset codebooks again, then semantic_ids."
+        )
+    quantizer = load_quantizer(directory)
+    codes = quantizer.assign(vectors_of(embeddings))
+    return SemanticIds.from_codes(
+        embeddings["item_id"].to_pylist(), codes, quantizer.codebook_sizes
+    )
