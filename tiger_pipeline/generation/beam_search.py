@@ -17,9 +17,8 @@ from torch import Tensor
 
 from tiger_pipeline.generation.exclusion import ClosedStates, close
 from tiger_pipeline.generation.generator import Prefixes
-from tiger_pipeline.generation.trie_tensors import DEAD, ROOT, Candidates, TrieTensors
-
-NO_ITEM = -1
+from tiger_pipeline.generation.trie_tensors import Candidates, TrieTensors
+from tiger_pipeline.semantic_ids.trie import NO_ITEM, NO_STATE, ROOT
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class _Beams:
 
     Attributes:
         logp: float32, of all codes so far; −inf for a beam that does not exist.
-        states: int64, state of the trie, or `DEAD`.
+        states: int64, state of the trie, or `NO_STATE`.
         parents: int64, which of the generator's latest prefixes a beam continues.
         codes: int64, the code that it adds to that prefix.
     """
@@ -140,7 +139,7 @@ def _split(standing: _Beams, trie: TrieTensors, depth: int) -> tuple[_Beams | No
     """
     if not trie.ends_at[depth]:
         return None, standing
-    alive = (standing.states != DEAD) & (standing.logp > -torch.inf)
+    alive = (standing.states != NO_STATE) & (standing.logp > -torch.inf)
     goes_on = alive & (trie.item_of_state[standing.states.clamp(min=ROOT)] == NO_ITEM)
     ended = standing.logp.masked_fill(goes_on, -torch.inf)
     finished = _Beams(ended, standing.states, standing.parents, standing.codes)
@@ -179,7 +178,7 @@ def _grow(
 
 def _result(standing: _Beams, trie: TrieTensors, beams: int) -> BeamResult:
     exists = standing.logp > -torch.inf
-    valid = exists & (standing.states != DEAD)
+    valid = exists & (standing.states != NO_STATE)
     items = trie.item_of_state[standing.states.clamp(min=ROOT)].masked_fill(~valid, NO_ITEM)
     invalid = (exists & ~valid).sum() / exists.sum().clamp(min=1)
     missing = beams - items.shape[1]

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.generation.trie_tensors import DEAD, TrieTensors
+from tiger_pipeline.generation.trie_tensors import TrieTensors
+from tiger_pipeline.semantic_ids.trie import NO_STATE
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def closed_states(seen: Histories, trie: TrieTensors) -> ClosedStates:
     n_states = len(trie.item_of_state)
     known = items < len(trie.leaf_of_item)
     leaves = trie.leaf_of_item[items.clamp(max=len(trie.leaf_of_item) - 1)]
-    known &= leaves != DEAD
+    known &= leaves != NO_STATE
     keys = torch.unique(users.to(device)[known] * n_states + leaves[known])
     users, states = keys // n_states, keys % n_states
     counts = torch.ones_like(states)

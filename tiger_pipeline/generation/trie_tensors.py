@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tiger_pipeline.semantic_ids.trie import DENSE_CELL_LIMIT, SemanticIdTrie
-
-ROOT = 0
-DEAD = -1
-"""State of a beam that left the trie, and of a child that does not exist."""
+from tiger_pipeline.semantic_ids.trie import (
+    DENSE_CELL_LIMIT,
+    NO_STATE,
+    ROOT,
+    SemanticIdTrie,
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Candidates:
 
     Attributes:
         logp: float32[users, prefixes, slots] of the code; −inf in a slot that holds no child.
-        states: int[users, prefixes, slots], the state behind it, or `DEAD`.
+        states: int[users, prefixes, slots], the state behind it, or `NO_STATE`.
         codes: int64, broadcastable to the same shape.
     """
 
@@ -36,11 +37,11 @@ class TrieTensors(ABC):
         device: where the tensors are.
         depth: steps of the longest semantic ID.
         item_of_state: int64[n_states], the item that ends in a state, or −1.
-        parent: int64[n_states], `DEAD` for the root.
+        parent: int64[n_states], `NO_STATE` for the root.
         code_of_state: int64[n_states], −1 for the root.
         level_starts: depth l has the states `level_starts[l]` … `level_starts[l + 1]` − 1.
         ends_at: for each depth from 0, whether some item ends there.
-        leaf_of_item: int64[items], the state where an item ends, `DEAD` for one without.
+        leaf_of_item: int64[items], the state where an item ends, `NO_STATE` for one without.
         leaves_below: int64[n_states], items that end in a state or below it.
     """
 
@@ -51,9 +52,9 @@ class TrieTensors(ABC):
         self.item_of_state = self._tensor(trie.item_of_state)
         self.code_of_state = self._tensor(trie.code_of_state)
         parent = np.repeat(np.arange(trie.n_states), np.diff(trie.first_child))
-        self.parent = self._tensor(np.concatenate([[DEAD], parent]))
+        self.parent = self._tensor(np.concatenate([[NO_STATE], parent]))
         is_leaf = trie.item_of_state >= 0
-        leaf_of_item = np.full(int(trie.item_of_state.max()) + 1, DEAD)
+        leaf_of_item = np.full(int(trie.item_of_state.max()) + 1, NO_STATE)
         leaf_of_item[trie.item_of_state[is_leaf]] = np.flatnonzero(is_leaf)
         self.leaf_of_item = self._tensor(leaf_of_item)
         self.leaves_below = self._tensor(_leaves_below(is_leaf, parent, trie.level_starts))
@@ -67,7 +68,7 @@ class TrieTensors(ABC):
         """The children of `states`.
 
         Args:
-            states: int64[users, prefixes], each at `depth` or `DEAD`.
+            states: int64[users, prefixes], each at `depth` or `NO_STATE`.
             depth: of all of them.
             logp: float32[users, prefixes, codes] of the next code.
         """
@@ -78,7 +79,7 @@ class TrieTensors(ABC):
 
     @abstractmethod
     def follow(self, states: Tensor, codes: Tensor) -> Tensor:
-        """The state behind each code: `DEAD` where there is none; int64 of the same shape."""
+        """The state behind each code: `NO_STATE` where there is none; int64 of the same shape."""
 
 
 def _leaves_below(is_leaf: np.ndarray, parent: np.ndarray, level_starts: np.ndarray) -> np.ndarray:
@@ -100,9 +101,9 @@ class DenseTrie(TrieTensors):
         """See `TrieTensors.candidates`."""
         size = logp.shape[-1]
         following = self._next_state[states.clamp(min=ROOT)][..., :size]
-        following = following.masked_fill((states == DEAD).unsqueeze(-1), DEAD)
+        following = following.masked_fill((states == NO_STATE).unsqueeze(-1), NO_STATE)
         codes = torch.arange(size, device=self.device)
-        return Candidates(logp.masked_fill(following == DEAD, -torch.inf), following, codes)
+        return Candidates(logp.masked_fill(following == NO_STATE, -torch.inf), following, codes)
 
     def slots(self, states: Tensor) -> Tensor:
         """See `TrieTensors.slots`."""
@@ -111,7 +112,7 @@ class DenseTrie(TrieTensors):
     def follow(self, states: Tensor, codes: Tensor) -> Tensor:
         """See `TrieTensors.follow`."""
         following = self._next_state[states.clamp(min=ROOT), codes].long()
-        return following.masked_fill(states == DEAD, DEAD)
+        return following.masked_fill(states == NO_STATE, NO_STATE)
 
 
 class SparseTrie(TrieTensors):
@@ -128,10 +129,10 @@ class SparseTrie(TrieTensors):
         """See `TrieTensors.candidates`."""
         alive = states.clamp(min=ROOT)
         first = self._first_child[alive].unsqueeze(-1)
-        stop = self._first_child[alive + 1].masked_fill(states == DEAD, 0).unsqueeze(-1)
+        stop = self._first_child[alive + 1].masked_fill(states == NO_STATE, 0).unsqueeze(-1)
         following = first + torch.arange(self._max_branching[depth], device=self.device)
         missing = following >= stop
-        following = following.masked_fill(missing, DEAD)
+        following = following.masked_fill(missing, NO_STATE)
         codes = self.code_of_state[following].masked_fill(missing, 0)
         return Candidates(logp.gather(-1, codes).masked_fill(missing, -torch.inf), following, codes)
 
@@ -143,8 +144,8 @@ class SparseTrie(TrieTensors):
         """See `TrieTensors.follow`."""
         wanted = states * self._code_range + codes
         found = torch.searchsorted(self._edge_keys, wanted).clamp(max=len(self._edge_keys) - 1)
-        missing = (states == DEAD) | (self._edge_keys[found] != wanted)
-        return (found + 1).masked_fill(missing, DEAD)
+        missing = (states == NO_STATE) | (self._edge_keys[found] != wanted)
+        return (found + 1).masked_fill(missing, NO_STATE)
 
 
 def trie_tensors(trie: SemanticIdTrie, device: torch.device) -> TrieTensors:
