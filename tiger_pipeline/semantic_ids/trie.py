@@ -138,7 +138,9 @@ class SemanticIdTrie:
         Returns:
             int32[m], item indices, `NO_ITEM` for a semantic ID that no item has.
         """
-        states = np.full(len(codes_with_suffix), ROOT, dtype=np.int64)
+        ended = codes_with_suffix == NO_CODE
+        resumed = (ended[:, :-1] & ~ended[:, 1:]).any(axis=1)
+        states = np.where(resumed, NO_STATE, ROOT)
         for codes in codes_with_suffix.T:
             states = np.where(codes == NO_CODE, states, self.next_states(states, codes))
         return np.where(states == NO_STATE, NO_ITEM, self.item_of_state[states]).astype(np.int32)
