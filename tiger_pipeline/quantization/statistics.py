@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tiger_pipeline.errors import InputError
+from tiger_pipeline.quantization.code_groups import group_by_codes
 from tiger_pipeline.quantization.quantizer import Quantizer
 from tiger_pipeline.quantization.vectors import row_blocks
 
@@ -55,9 +56,8 @@ def code_statistics(quantizer: Quantizer, vectors: np.ndarray, codes: np.ndarray
 
 def collision_statistics(codes: np.ndarray) -> dict[str, Any]:
     """The `collisions` of `code_statistics` for `codes` (int32[n, levels], n ≥ 1)."""
-    ordered = codes[np.lexsort(codes.T[::-1])]
-    starts = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
-    group_sizes = np.diff(np.concatenate([[0], starts, [len(codes)]]))
+    _, starts = group_by_codes(codes)
+    group_sizes = np.diff(np.append(np.flatnonzero(starts), len(codes)))
     colliding_items = int(group_sizes[group_sizes > 1].sum())
     largest_group = int(group_sizes.max())
     return {

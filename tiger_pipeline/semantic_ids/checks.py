@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tiger_pipeline.semantic_ids.collisions import group_by_codes
+from tiger_pipeline.quantization.code_groups import group_by_codes
 from tiger_pipeline.semantic_ids.table import SemanticIds
 
 

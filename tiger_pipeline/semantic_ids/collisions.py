@@ -2,22 +2,7 @@
 
 import numpy as np
 
-
-def group_by_codes(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort items by their codes and mark where the groups of equal tuples begin.
-
-    Args:
-        codes: int32[n, levels].
-
-    Returns:
-        order int64[n], the items in lexicographic order of their codes, catalog order within a
-        group; and starts bool[n], True where `order` enters another group.
-    """
-    order = np.lexsort(codes.T[::-1])
-    ordered = codes[order]
-    starts = np.ones(len(codes), dtype=bool)
-    starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    return order, starts
+from tiger_pipeline.quantization.code_groups import group_by_codes
 
 
 def resolve_collisions(codes: np.ndarray) -> np.ndarray:

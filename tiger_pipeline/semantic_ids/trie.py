@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 
 from tiger_pipeline.errors import InputError
-from tiger_pipeline.semantic_ids.collisions import group_by_codes
+from tiger_pipeline.quantization.code_groups import group_by_codes
 from tiger_pipeline.semantic_ids.table import SemanticIds
 
 NO_STATE = -1
