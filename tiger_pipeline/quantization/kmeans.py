@@ -101,6 +101,7 @@ class _Assignment:
         labels[rows] = empty[:drawable]
         touched = sums.move(vectors, self.labels, labels)
         self.labels = labels
+        # A cluster that lost its last vector keeps its centroid, which no later search looks at.
         self.others[rows] = np.minimum(self.others[rows], self.best[rows])
         return touched
 
