@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from tiger_pipeline.configuration.locations import dagster_home, store_root
 from tiger_pipeline.configuration.presets import Presets, describe
+from tiger_pipeline.configuration.reference import settings_reference
 from tiger_pipeline.errors import TigerError
 from tiger_pipeline.progress import PROGRESS_BAR_VARIABLE
 from tiger_pipeline.storage.store import ArtifactStore
@@ -59,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="list the datasets and variants that can be run")
     listing.set_defaults(run=_list)
+
+    settings = commands.add_parser("settings", help="print the reference of all settings")
+    settings.set_defaults(run=_settings)
     return parser
 
 
@@ -68,6 +72,11 @@ def _list(options: argparse.Namespace) -> int:
         print(f"{title}:")
         for name, path in files.items():
             print(f"  {name:<24} {describe(path)}")
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> int:
+    print(settings_reference(), end="")
     return 0
 
 

@@ -92,10 +92,9 @@ def test_recommendations_leave_out_what_users_had(shop: Shop):
 
 def test_a_second_run_encodes_and_trains_nothing_and_changes_nothing(shop: Shop):
     before = files_of(shop)
-    done = shop.materialize("item_embeddings", "shop")
-    assert "texts_encoded" not in done.stderr or done.returncode == 0
     again = shop.materialize("item_embeddings,warm_item_embeddings", "shop")
     assert again.returncode == 0, again.stderr[-5000:]
+    assert "Encoded 0 texts; 41 were in the cache already" in again.stderr
     trained = shop.materialize("generator", "shop|plain")
     assert trained.returncode == 0, trained.stderr[-5000:]
     assert "it is kept" in trained.stderr

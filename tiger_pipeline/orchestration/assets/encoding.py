@@ -44,6 +44,9 @@ def item_embeddings(
         store.open().embedding_cache,
         progress=progress_of(context),
     )
+    context.log.info(
+        f"Encoded {result.encoded:,} texts; {result.cached:,} were in the cache already."
+    )
     problems = check_embeddings(result.table, item_texts["item_id"].to_pylist())
     return table_result(
         result.table,
