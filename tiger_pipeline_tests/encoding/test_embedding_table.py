@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 
 from tiger_pipeline.encoding.embedding_table import (
+    check_coverage,
     check_embeddings,
     describe_ids,
     list_array_of,
@@ -104,3 +105,10 @@ def test_without_any_interaction_there_is_nothing_to_train_on(table):
     items = pa.table({"item_id": ["a"], "n_interactions": [0]})
     with pytest.raises(InputError, match="No item has an interaction"):
         warm_embeddings(table, items)
+
+
+def test_items_of_interactions_without_embedding_are_named(table):
+    assert check_coverage(table, pa.table({"item_id": ["a", "b", "a"]})) == []
+    assert check_coverage(table, pa.table({"item_id": ["a", "x", "x", "y"]})) == [
+        "2 items of interactions have no embedding: 'x', 'y'."
+    ]
