@@ -186,8 +186,20 @@ def test_the_report_shows_its_pictures(server: Server, page: Any):
     page.goto(f"{server.url}/assets/metrics?view=partitions&partition=shop%7Cplain")
     page.get_by_text("report.html").first.wait_for()
     keep_screenshot(page, "metrics")
+    page.get_by_text("Show Markdown").last.click()
+    assert_picture_is_drawn(page, "training")
+    keep_screenshot(page, "metrics_picture")
 
 
 def test_the_leaderboard_shows_both_variants(server: Server, page: Any):
     page.goto(f"{server.url}/assets/leaderboard?view=partitions&partition=shop")
+    page.get_by_text("by_chance").first.wait_for()
+    page.get_by_text("plain").first.wait_for()
     keep_screenshot(page, "leaderboard")
+
+
+def assert_picture_is_drawn(page: Any, title: str) -> None:
+    """The browser has decoded the picture, so neither it nor the page's policy is broken."""
+    picture = page.get_by_alt_text(title)
+    picture.wait_for()
+    assert picture.evaluate("image => image.naturalWidth") > 100
