@@ -103,6 +103,16 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End `dagster dev` with all the processes that it started."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:  # where SIGINT is ignored, it cannot stop its children
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shop = make_shop(tmp_path_factory.mktemp("shop"), with_home=True)
@@ -123,8 +133,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.wait_until_loaded()
         yield server
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+        stop(process)
 
 
 @pytest.fixture(scope="module")

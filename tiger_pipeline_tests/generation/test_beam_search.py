@@ -247,7 +247,9 @@ def test_excluding_without_constraints_is_refused() -> None:
 @settings(max_examples=60, deadline=None)
 def test_largest_is_a_stable_descending_sort(seed: int, n: int, k: int) -> None:
     rng = np.random.default_rng(seed)
-    values = rng.choice([-np.inf, -2.5, -1.0, -0.0, 0.0, 1.5, -1e-30], size=(3, n)).astype(np.float32)
+    values = rng.choice([-np.inf, -2.5, -1.0, -0.0, 0.0, 1.5, -1e-30], size=(3, n)).astype(
+        np.float32
+    )
     chosen, columns = largest(torch.from_numpy(values), min(k, n))
     expected = np.argsort(-values, axis=1, kind="stable")[:, :k]
     assert columns.tolist() == expected.tolist()
