@@ -26,7 +26,7 @@ class ResidualKMeansConfig(StrictConfig):
     """`random`: Gaussian with the data's mean and covariance; `points`: distinct data points."""
     iterations: int = Field(100, ge=1, description="At most, a level.")
     tolerance: float = Field(
-        3e-4, ge=0, lt=1, description="Stop below this relative gain; 0: when nothing changes."
+        1e-3, ge=0, lt=1, description="Stop below this relative gain; 0: when nothing changes."
     )
     normalize: Literal["none", "l2"] = Field("l2", description="Of the input vectors.")
     seed: int = Field(0, ge=0)
