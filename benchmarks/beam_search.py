@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.compute_device import choose_device
 from tiger_pipeline.generation.beam_search import beam_search
 from tiger_pipeline.generation.config import DecoderConfig
-from tiger_pipeline.generation.device import choose_device
 from tiger_pipeline.generation.exclusion import closed_states
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.recommender import GeneratorRecommender

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from tiger_pipeline.catalog.item_text import text_hash
+from tiger_pipeline.compute_device import choose_device
 from tiger_pipeline.encoding.config import SentenceTransformerConfig
 from tiger_pipeline.encoding.embed import embed_item_texts
 from tiger_pipeline.encoding.embedding_table import vectors_of
@@ -63,15 +64,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, default=3000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
 
     from sentence_transformers import SentenceTransformer
 
     texts = read_texts(arguments.items)
     config = SentenceTransformerConfig()
-    theirs = SentenceTransformer(locate_model(config.name).location, device=arguments.device)
-    encoder = load_encoder(config, arguments.device)
+    device = choose_device()
+    theirs = SentenceTransformer(locate_model(config.name).location, device=str(device.device))
+    encoder = load_encoder(config, device)
 
     def encode_theirs() -> np.ndarray:
         return np.asarray(theirs.encode(texts["text"].to_pylist()))
@@ -79,7 +80,7 @@ def main() -> None:
     def encode_ours() -> np.ndarray:
         with tempfile.TemporaryDirectory() as cache_dir:
             result = embed_item_texts(
-                texts, config, Path(cache_dir), arguments.device, load=lambda *_: encoder
+                texts, config, Path(cache_dir), device, load=lambda *_: encoder
             )
             return vectors_of(result.table)
 

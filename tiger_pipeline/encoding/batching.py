@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from tiger_pipeline.compute_device import ComputeDevice
     from tiger_pipeline.encoding.encoder import TextEncoder
 
 _TEXTS_PER_TOKENIZER_CALL = 8192
 
 
-def default_tokens_per_batch(device: str) -> int:
+def default_tokens_per_batch(device: "ComputeDevice") -> int:
     """Padded tokens of a batch where the settings name none.
 
     Measured with MiniLM: on one CPU thread 8,192 take 1.5 times the CPU time of 2,048, as a layer's
     activations leave the cache; on two threads of a busy machine 1,024 take 1.3 times as much, as
     the threads wait for each other more often. A GPU needs many tokens to be busy.
     """
-    return 2048 if device == "cpu" else 16_384
+    return 2048 if device.is_cpu else 16_384
 
 
 def plan_batches(lengths: np.ndarray, tokens_per_batch: int) -> list[np.ndarray]:

@@ -5,9 +5,10 @@ import inspect
 import numpy as np
 import torch
 
+from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.encoding.config import CausalLanguageModelConfig
 from tiger_pipeline.encoding.model_source import ModelSource
-from tiger_pipeline.encoding.precision import inference_dtype, normalized
+from tiger_pipeline.encoding.normalization import normalized
 from tiger_pipeline.errors import ConfigurationError
 
 
@@ -20,20 +21,26 @@ class CausalLanguageModelEncoder:
     empty one under a tokenizer that adds none) is encoded as the end-of-sequence token.
     """
 
-    def __init__(self, config: CausalLanguageModelConfig, source: ModelSource, device: str) -> None:
+    def __init__(
+        self, config: CausalLanguageModelConfig, source: ModelSource, device: ComputeDevice
+    ) -> None:
         from transformers import AutoModel, AutoTokenizer
 
         self._tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
-        model = AutoModel.from_pretrained(source.location, revision=source.revision)
+        model = AutoModel.from_pretrained(
+            source.location, revision=source.revision, use_safetensors=True
+        )
         if model.config.is_encoder_decoder:
             raise ConfigurationError(
                 f"The encoder {config.name!r} is an encoder-decoder, not a causal language model. "
                 "Set model.encoder.kind to sentence_transformer."
             )
-        self._model = model.to(device=device, dtype=inference_dtype(device)).eval()
+        self._model = model.to(
+            device=device.device, dtype=device.autocast_dtype or torch.float32
+        ).eval()
         self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self._config = config
-        self._device = device
+        self._device = device.device
         self._pad_token = self._choose_pad_token()
         self.dimension = int(model.config.hidden_size)
 

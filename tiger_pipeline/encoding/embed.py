@@ -26,6 +26,8 @@ from tiger_pipeline.storage.tables import with_metadata
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tiger_pipeline.compute_device import ComputeDevice
+
 _TEXTS_PER_PART = 50_000
 _SECONDS_PER_PART = 60.0
 
@@ -53,9 +55,9 @@ def embed_item_texts(
     texts: "pa.Table",
     config: EncoderConfig,
     cache_dir: Path,
-    device: str = "cpu",
+    device: "ComputeDevice | None" = None,
     progress: Progress | None = None,
-    load: Callable[[EncoderConfig, str], TextEncoder] = load_encoder,
+    load: "Callable[[EncoderConfig, ComputeDevice], TextEncoder]" = load_encoder,
 ) -> EmbeddingResult:
     """Embed item texts, encoding only those that the cache lacks.
 
@@ -67,7 +69,7 @@ def embed_item_texts(
         texts: item_id, text, text_hash of n items.
         config: the encoder.
         cache_dir: the cache of all encoders, `ArtifactStore.embedding_cache`.
-        device: a torch device.
+        device: where to compute; by default `choose_device` decides, once a text is missing.
         progress: where to report to.
         load: makes the encoder; replace it to bring one that is loaded already.
 
@@ -91,8 +93,9 @@ def embed_item_texts(
         first_row = np.unique(hashes.indices.to_numpy(), return_index=True)[1]
         new = _encode_missing(
             texts.select(["item_id", "text", "text_hash"]).take(first_row[missing]),
-            lambda: load(config, device),
-            config.tokens_per_batch or default_tokens_per_batch(device),
+            lambda device: load(config, device),
+            device,
+            config.tokens_per_batch,
             cache,
             progress,
         )
@@ -136,13 +139,18 @@ def _embedding_table(
 
 def _encode_missing(
     texts: "pa.Table",
-    load: Callable[[], TextEncoder],
-    tokens_per_batch: int,
+    load: "Callable[[ComputeDevice], TextEncoder]",
+    device: "ComputeDevice | None",
+    tokens_per_batch: int | None,
     cache: EmbeddingCache,
     progress: Progress,
 ) -> np.ndarray:
     """Encode distinct texts (rows of `texts`) and keep them in the cache: float32[n, d]."""
-    encoder = load()
+    from tiger_pipeline.compute_device import choose_device
+
+    device = device or choose_device()
+    encoder = load(device)
+    tokens_per_batch = tokens_per_batch or default_tokens_per_batch(device)
     strings = texts["text"].to_pylist()
     hashes = texts["text_hash"].to_pylist()
     lengths = token_lengths(encoder, strings)

@@ -1,12 +1,15 @@
 """The protocol that every text encoder follows, and the one place that makes encoders."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tiger_pipeline.encoding.config import CausalLanguageModelConfig, EncoderConfig
 from tiger_pipeline.encoding.model_source import locate_model
 from tiger_pipeline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tiger_pipeline.compute_device import ComputeDevice
 
 
 class TextEncoder(Protocol):
@@ -23,16 +26,19 @@ class TextEncoder(Protocol):
         """Encode the texts as one padded batch: float32[n, d]."""
 
 
-def load_encoder(config: EncoderConfig, device: str = "cpu") -> TextEncoder:
+def load_encoder(config: EncoderConfig, device: "ComputeDevice | None" = None) -> TextEncoder:
     """Load an encoder's network.
 
     Args:
         config: which encoder.
-        device: a torch device, such as "cpu" or "cuda".
+        device: where it computes, and in which precision; `choose_device` by default.
 
     Raises:
         ConfigurationError: the model cannot be found, or its files cannot be loaded.
     """
+    from tiger_pipeline.compute_device import choose_device
+
+    device = device or choose_device()
     source = locate_model(config.name)
     try:
         if isinstance(config, CausalLanguageModelConfig):

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.encoding.config import SentenceTransformerConfig
 from tiger_pipeline.encoding.model_source import ModelSource
-from tiger_pipeline.encoding.precision import inference_autocast, normalized
+from tiger_pipeline.encoding.normalization import normalized
 
 
 class SentenceTransformerEncoder:
@@ -14,10 +15,17 @@ class SentenceTransformerEncoder:
     further layers, unpadded attention. An empty text is encoded as its special tokens.
     """
 
-    def __init__(self, config: SentenceTransformerConfig, source: ModelSource, device: str) -> None:
+    def __init__(
+        self, config: SentenceTransformerConfig, source: ModelSource, device: ComputeDevice
+    ) -> None:
         from sentence_transformers import SentenceTransformer
 
-        self._model = SentenceTransformer(source.location, revision=source.revision, device=device)
+        self._model = SentenceTransformer(
+            source.location,
+            revision=source.revision,
+            device=str(device.device),
+            model_kwargs={"use_safetensors": True},
+        )
         if config.max_length is not None:
             self._model.max_seq_length = config.max_length
         self._normalize = config.normalize
@@ -43,7 +51,7 @@ class SentenceTransformerEncoder:
 
     def encode_batch(self, texts: list[str]) -> np.ndarray:
         """Encode the texts as one padded batch: float32[n, d]."""
-        with inference_autocast(self._device):
+        with self._device.autocast():
             vectors = self._model.encode(texts, batch_size=len(texts), show_progress_bar=False)
         vectors = np.asarray(vectors, dtype=np.float32)
         return normalized(vectors) if self._normalize else vectors

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.compute_device import ComputeDevice, choose_device
 from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
 from tiger_pipeline.generation.beam_search import beam_search
-from tiger_pipeline.generation.device import ComputeDevice, choose_device
 from tiger_pipeline.generation.exclusion import closed_states
 from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.recommendations import Recommendations

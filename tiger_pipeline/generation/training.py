@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.errors import ConfigurationError, InputError
 from tiger_pipeline.generation.batching import epoch_seed, plan_batches
 from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
-from tiger_pipeline.generation.device import ComputeDevice
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.generator import Examples, Generator
 from tiger_pipeline.generation.training_state import TrainingRecord, restore_epoch, save_epoch

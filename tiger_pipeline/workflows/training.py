@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tiger_pipeline.catalog.sequences import UserSequences
+from tiger_pipeline.compute_device import choose_device
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.evaluation.protocol import make_validator
 from tiger_pipeline.generation.checkpoint import read_description, save_generator
-from tiger_pipeline.generation.device import choose_device
 from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.training import train_generator, training_fingerprint
 from tiger_pipeline.progress import Progress

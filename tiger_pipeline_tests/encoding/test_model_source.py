@@ -100,3 +100,15 @@ def test_damaged_weights_name_the_encoder(causal_config, tmp_path):
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(ConfigurationError, match="could not be loaded from"):
         load_encoder(CausalLanguageModelConfig(name=str(copy)))
+
+
+def test_pickled_weights_are_never_loaded(causal_config, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    copy = tmp_path / "pickled"
+    shutil.copytree(causal_config.name, copy)
+    torch.save(load_file(copy / "model.safetensors"), copy / "pytorch_model.bin")
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ConfigurationError, match="safetensors"):
+        load_encoder(CausalLanguageModelConfig(name=str(copy)))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from tiger_pipeline.compute_device import cpu
 from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
-from tiger_pipeline.generation.device import cpu
 from tiger_pipeline.generation.recommender import GeneratorRecommender
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 from tiger_pipeline_tests.generation.catalogs import (

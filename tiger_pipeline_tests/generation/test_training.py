@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.compute_device import cpu
 from tiger_pipeline.errors import ConfigurationError, InputError
 from tiger_pipeline.generation.config import DecoderConfig, TrainingConfig
-from tiger_pipeline.generation.device import cpu
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.training import (

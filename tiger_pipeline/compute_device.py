@@ -1,4 +1,4 @@
-"""The one place that decides on which device, and in which precision, a generator runs."""
+"""The one place that decides on which device, and in which precision, networks run."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +18,11 @@ class ComputeDevice:
     device: torch.device
     autocast_dtype: torch.dtype | None
 
+    @property
+    def is_cpu(self) -> bool:
+        """Whether this is the processor."""
+        return self.device.type == "cpu"
+
     def autocast(self) -> AbstractContextManager[object]:
         """Context in which networks run in this device's precision."""
         if self.autocast_dtype is None:
@@ -31,7 +36,10 @@ def cpu() -> ComputeDevice:
 
 
 def choose_device() -> ComputeDevice:
-    """CUDA where there is a GPU, in bfloat16 where it knows that type; else the processor."""
+    """CUDA where there is a GPU, in bfloat16 where it knows that type; else the processor.
+
+    float16 is never chosen: T5 encoders overflow in it, and training would need loss scaling.
+    """
     if not torch.cuda.is_available():
         return cpu()
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else None
