@@ -32,7 +32,7 @@ GeneratorConfig = DecoderConfig
 class TrainingConfig(StrictConfig):
     """How a generator is trained. The epoch is chosen by validation NDCG@10."""
 
-    max_epochs: int = Field(40, ge=1)
+    max_epochs: int = Field(60, ge=1)
     tokens_per_batch: int = Field(4096, ge=16, description="Padded tokens in one batch.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak, after the warm-up.")
     final_learning_rate_share: float = Field(0.05, ge=0, le=1, description="End of the cosine.")
