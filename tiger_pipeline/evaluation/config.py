@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tiger_pipeline.strict_config import StrictConfig
 
@@ -22,3 +22,13 @@ class EvaluationConfig(StrictConfig):
         if not cutoffs or list(cutoffs) != sorted(set(cutoffs)) or cutoffs[0] < 1:
             raise ValueError("cutoffs must be positive and ascending, such as [1, 5, 10, 20]")
         return cutoffs
+
+    @model_validator(mode="after")
+    def _wide_enough(self) -> "EvaluationConfig":
+        longest = max(self.cutoffs[-1], self.recommended_items)
+        if self.beams < longest:
+            raise ValueError(
+                f"beams {self.beams} cannot give lists of {longest} items (the largest cutoff or "
+                "recommended_items): raise beams or shorten the lists"
+            )
+        return self

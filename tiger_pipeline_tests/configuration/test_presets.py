@@ -94,6 +94,7 @@ def test_a_folder_named_in_the_environment_is_read(folder: Path, monkeypatch: py
         ("model: {quantizer: {kind: magic}}", r"model\.quantizer: .*'magic'"),
         ("model: {generator: {width: 100, heads: 3}}", "width 100 is not a multiple of heads 3"),
         ("evaluation: {cutoffs: [10, 5]}", "cutoffs must be positive and ascending"),
+        ("evaluation: {beams: 10}", "beams 10 cannot give lists of 20 items"),
     ],
 )
 def test_a_wrong_variant_is_explained(folder: Path, variant: str, message: str):
