@@ -19,7 +19,7 @@ class ColumnNames(StrictConfig):
     timestamp: str | None = "timestamp"
     """Unix time, or None when the source's row order is the order in time."""
     rating: str | None = "rating"
-    item_item_id: str | None = None
+    item_id_in_items: str | None = None
     """Name of the item id in the item table, where it differs from the one in interactions."""
 
 

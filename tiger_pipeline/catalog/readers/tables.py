@@ -49,9 +49,9 @@ def _locate(folder: Path, source: SourceConfig) -> SourceFiles:
 
 def _read(files: SourceFiles, source: SourceConfig, progress: Progress) -> RawCatalog:
     columns = source.columns
-    item_id = columns.item_item_id or columns.item_id
+    item_id = columns.item_id_in_items or columns.item_id
     item_table = _read_table(files.items, ids=[item_id], wanted=list(source.fields.values()))
-    item_table.require([item_id], "Set data.source.columns.item_item_id.")
+    item_table.require([item_id], "Set data.source.columns.item_id_in_items.")
     item_table.require(source.fields.values(), "Correct data.source.fields.")
     fields = source.fields or all_fields(item_table, item_id)
     items = item_frame(item_table, item_id, fields)

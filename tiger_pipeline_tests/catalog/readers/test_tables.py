@@ -11,7 +11,7 @@ from tiger_pipeline_tests.catalog.writing import source, write
 COLUMNS = {
     "user_id": "customer",
     "item_id": "product",
-    "item_item_id": "id",
+    "item_id_in_items": "id",
     "timestamp": "at",
     "rating": "stars",
 }
