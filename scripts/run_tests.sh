@@ -16,4 +16,6 @@ fi
 say "ruff"; ruff format --check .; ruff check .
 say "mypy"; mypy
 say "import-linter"; lint-imports
+# Two tests run side by side: more threads in each would only wait for one another.
+export OMP_NUM_THREADS=1
 say "pytest"; pytest -n 2 --dist loadfile "$@"

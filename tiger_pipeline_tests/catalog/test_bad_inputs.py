@@ -196,7 +196,10 @@ def test_the_unbroken_files_are_read(tmp_path: Path) -> None:
     ("settings", "named"),
     [
         ({"source_columns": {"user_id": "customer"}}, ["interactions.csv", "'customer'"]),
-        ({"source_columns": {"item_id_in_items": "sku"}}, ["items.csv", "'sku'", "item_id_in_items"]),
+        (
+            {"source_columns": {"item_id_in_items": "sku"}},
+            ["items.csv", "'sku'", "item_id_in_items"],
+        ),
         ({"source_columns": {"timestamp": "at"}}, ["interactions.csv", "'at'", "null"]),
         ({"source_columns": {"rating": "stars"}}, ["interactions.csv", "'stars'"]),
         ({"source_fields": {"title": "name"}}, ["items.csv", "'name'", "data.source.fields"]),
