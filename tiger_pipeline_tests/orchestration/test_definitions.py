@@ -8,7 +8,7 @@ STAGES = {"catalog", "encoding", "quantization", "semantic_ids", "generation", "
 
 
 def specs() -> list[dg.AssetSpec]:
-    return list(defs.resolve_all_asset_specs())
+    return sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key)
 
 
 def test_definitions_load():
