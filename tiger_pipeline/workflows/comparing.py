@@ -9,7 +9,12 @@ from tiger_pipeline.evaluation.leaderboard import (
     leaderboard_markdown,
     leaderboard_picture,
 )
-from tiger_pipeline.evaluation.report import METRICS_TABLE, read_metrics, read_summary
+from tiger_pipeline.evaluation.report import (
+    METRICS_TABLE,
+    RANKS_TABLE,
+    read_metrics,
+    read_summary,
+)
 from tiger_pipeline.storage.atomic import atomic_directory
 from tiger_pipeline.storage.tables import read_table, write_table
 
@@ -33,12 +38,15 @@ def compare_variants(reports: Mapping[str, Path], baselines: Path, directory: Pa
 
     Raises:
         ArtifactError: a report or the baselines are missing or unreadable.
-        ArtifactMismatchError: variants were measured under different protocols.
+        ArtifactMismatchError: variants were measured under different protocols or on different
+            users.
     """
     table = build_leaderboard(
         {name: read_metrics(report) for name, report in reports.items()},
         {name: read_summary(report) for name, report in reports.items()},
         read_table(baselines / METRICS_TABLE),
+        {name: read_table(report / RANKS_TABLE) for name, report in reports.items()},
+        read_table(baselines / RANKS_TABLE),
     )
     comparison = Comparison(list(reports), leaderboard_markdown(table), leaderboard_picture(table))
     with atomic_directory(directory) as scratch:
