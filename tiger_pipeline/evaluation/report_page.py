@@ -151,9 +151,10 @@ def _differences(comparisons: Sequence[PairedComparison]) -> str:
         return ""
     first = comparisons[0]
     explanation = note(
-        f"{SPLIT_TITLES[first.split]} values of {first.model} minus those of the model in the row, "
-        f"on the same {first.users:,} users. In brackets: the {CONFIDENCE:.0%} interval of a paired "
-        f"bootstrap over users ({RESAMPLES:,} resamples); p: two-sided, one comparison at a time. "
+        f"{SPLIT_TITLES[first.split]} values of {first.model} minus those of the model in the "
+        f"row, on the same {first.users:,} users. In brackets: the {CONFIDENCE:.0%} interval of a "
+        f"paired bootstrap over users ({RESAMPLES:,} resamples); p: two-sided, one comparison at "
+        "a time. "
         "Another training seed is a source of chance that this does not count."
     )
     metrics = list(dict.fromkeys(comparison.metric for comparison in comparisons))

@@ -12,8 +12,8 @@ from tiger_pipeline.evaluation.leaderboard import (
     leaderboard_markdown,
     leaderboard_picture,
 )
-from tiger_pipeline.evaluation.protocol import EvaluationProtocol
 from tiger_pipeline.evaluation.metrics import ndcg
+from tiger_pipeline.evaluation.protocol import EvaluationProtocol
 from tiger_pipeline.evaluation.result_tables import metrics_table, ranks_table
 
 _CELLS = [("hit_rate", 1), ("hit_rate", 5), ("hit_rate", 10), ("ndcg", 5), ("ndcg", 10)]
