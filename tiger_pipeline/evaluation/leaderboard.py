@@ -42,7 +42,7 @@ def build_leaderboard(
     Args:
         metrics_by_variant: each variant's long metrics table; of it only the rows whose `model`
             is the variant are used.
-        summaries: each variant's `report.read_summary`.
+        summaries: each variant's `report.read_summary`, and what is known of baselines.
         baselines: long metrics table of the baselines; rows of a variant's own name are ignored.
         ranks_by_variant: each variant's long table of ranks, used as its metrics are.
         baseline_ranks: long table of the baselines' ranks.

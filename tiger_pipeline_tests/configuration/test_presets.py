@@ -85,6 +85,7 @@ def test_a_folder_named_in_the_environment_is_read(folder: Path, monkeypatch: py
     [
         ("data: {duplicates: last}", r"mine\.yaml sets 'data', which belongs to the dataset"),
         ("model: {encoder: {}}", r"mine\.yaml sets 'model\.encoder'"),
+        ("evaluation: {sasrec: {width: 32}}", r"mine\.yaml sets 'evaluation\.sasrec'"),
         ("[1, 2]", r"mine\.yaml must be a mapping"),
         ("a: [", r"mine\.yaml is not valid YAML"),
         ("trainin: {}", "trainin: Extra inputs are not permitted"),
