@@ -90,7 +90,8 @@ def read_baselines(folders: BaselineFolders, progress: Progress) -> Baselines:
     if _measured_on(sasrec_metrics) != _measured_on(metrics):
         progress.note(
             f"The SASRec in {folders.sasrec} was measured on other interactions or in another way "
-            "than the other baselines: it is left out. Materialize `sasrec_baseline` again."
+            "than the other baselines: it is left out. Materialize `baseline_metrics` and "
+            "`sasrec_baseline` again."
         )
         return Baselines(metrics, ranks, {})
     described = read_sasrec_description(folders.sasrec)

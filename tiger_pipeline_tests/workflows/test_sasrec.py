@@ -130,4 +130,6 @@ def test_one_that_is_out_of_date_is_left_out_with_a_note(tmp_path: Path, change:
     notes = Notes()
     found = read_baselines(folders_of(tmp_path), notes)
     assert "sasrec" not in MetricValues(found.metrics).models
-    assert "it is left out. Materialize `sasrec_baseline` again" in notes.messages[0]
+    assert (
+        "it is left out. Materialize `baseline_metrics` and `sasrec_baseline`" in notes.messages[0]
+    )
