@@ -1,8 +1,9 @@
 """Constrained beam search: ours beside `transformers`' generate with `prefix_allowed_tokens_fn`.
 
 A made-up catalog of Beauty's size (12,101 items, 3 × 256 codes, some items with shared codes),
-users with 20 items each, fresh weights, 20 beams. Three networks: our decoder, GPT-2 of the same
-size on the same tokens, and T5 of the TIGER paper's size (4 + 4 layers, 6 heads of 64, MLP 1,024).
+users with 20 items each, fresh weights, 20 beams. Two pairs of networks of the same size on the
+same tokens: our decoder and GPT-2; our T5 and theirs, of the TIGER paper's size (4 + 4 layers, 6
+heads of 64, MLP 1,024), the same network weight for weight.
 Times are of recommending as a whole, history included. Then the search alone, its network replaced
 by ready-made log-probabilities: what the trie, the masks and the choice of the best cost a user.
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import choose_device
 from tiger_pipeline.generation.beam_search import beam_search
-from tiger_pipeline.generation.config import DecoderConfig
+from tiger_pipeline.generation.config import DecoderConfig, GeneratorConfig, T5Config
 from tiger_pipeline.generation.exclusion import closed_states
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.recommender import GeneratorRecommender
@@ -32,6 +33,7 @@ from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
 HISTORY_ITEMS = 20
 CONFIG = DecoderConfig(blocks=4, width=128, heads=4, history_items=HISTORY_ITEMS)
+T5_CONFIG = T5Config(history_items=HISTORY_ITEMS, user_tokens=0)
 
 
 def made_up_catalog(n_items: int = 12_101, size: int = 256, seed: int = 0) -> SemanticIds:
@@ -118,16 +120,17 @@ class Theirs:
         return GPT2LMHeadModel(config).eval().to(self.device)
 
     def t5(self) -> torch.nn.Module:
-        """T5 as in the TIGER paper."""
-        from transformers import T5Config, T5ForConditionalGeneration
+        """T5 of the size of ours."""
+        from transformers import T5Config as TheirConfig
+        from transformers import T5ForConditionalGeneration
 
-        config = T5Config(
+        config = TheirConfig(
             vocab_size=self.end + 1,
-            d_model=128,
-            d_kv=64,
-            d_ff=1024,
-            num_layers=4,
-            num_heads=6,
+            d_model=T5_CONFIG.width,
+            d_kv=T5_CONFIG.head_width,
+            d_ff=T5_CONFIG.mlp_width,
+            num_layers=T5_CONFIG.layers,
+            num_heads=T5_CONFIG.heads,
             eos_token_id=self.end,
             pad_token_id=PAD,
             decoder_start_token_id=PAD,
@@ -219,23 +222,26 @@ def main() -> None:
     device = choose_device()
     print(f"{device}, {torch.get_num_threads()} threads, {arguments.beams} beams")
 
-    model = build_generator(CONFIG, semantic_ids, seed=0)
-    recommender = GeneratorRecommender(model, trie, arguments.beams, arguments.batch, device)
     histories = made_up_histories(semantic_ids, arguments.users)
 
-    def ours() -> None:
-        recommender.recommend(histories, arguments.beams, exclude_seen=False)
+    def our_rate(config: GeneratorConfig) -> float:
+        model = build_generator(config, semantic_ids, seed=0)
+        recommender = GeneratorRecommender(model, trie, arguments.beams, arguments.batch, device)
 
-    ours()
-    our_rate = arguments.users / min(seconds_of(ours) for _ in range(arguments.repeats))
-    print(f"ours, decoder      {our_rate:10,.1f} users a second")
+        def recommend() -> None:
+            recommender.recommend(histories, arguments.beams, exclude_seen=False)
+
+        recommend()
+        return arguments.users / min(seconds_of(recommend) for _ in range(arguments.repeats))
 
     theirs = Theirs(ItemTokenizer(semantic_ids), device.device)
     prompts = theirs.prompts(made_up_histories(semantic_ids, arguments.theirs))
-    for name, network, prompt_tokens in (
-        ("GPT-2", theirs.gpt2(), prompts.shape[1]),
-        ("T5", theirs.t5(), 1),
+    for our_config, name, network, prompt_tokens in (
+        (CONFIG, "GPT-2", theirs.gpt2(), prompts.shape[1]),
+        (T5_CONFIG, "T5", theirs.t5(), 1),
     ):
+        ours = our_rate(our_config)
+        print(f"ours, {our_config.kind:12} {ours:10,.1f} users a second")
         allowed = AllowedTokens(theirs.tokenizer, theirs.end, prompt_tokens)
 
         def generate(network: torch.nn.Module = network, allowed: object = allowed) -> None:
@@ -244,9 +250,7 @@ def main() -> None:
         generate()
         rate = arguments.theirs / min(seconds_of(generate) for _ in range(2))
         name = f"transformers {name}"
-        print(
-            f"{name:18} {rate:10,.1f} users a second; ours is {our_rate / rate:,.0f} times as fast"
-        )
+        print(f"{name:18} {rate:10,.1f} users a second; ours is {ours / rate:,.0f} times as fast")
 
     search_alone(
         trie, made_up_histories(semantic_ids, arguments.batch), arguments.beams, arguments.repeats

@@ -113,12 +113,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _refuse_dataset_keys(values: Mapping[str, Any], path: Path) -> None:
-    model = values.get("model") or {}
-    for place, present in (("data", "data" in values), ("model.encoder", "encoder" in model)):
+    model, evaluation = values.get("model") or {}, values.get("evaluation") or {}
+    for place, present in (
+        ("data", "data" in values),
+        ("model.encoder", "encoder" in model),
+        ("evaluation.sasrec", "sasrec" in evaluation),
+    ):
         if present:
             raise ConfigurationError(
                 f"{path} sets {place!r}, which belongs to the dataset: all variants of a dataset "
-                "share its catalog and its embeddings. Move it to the dataset's file."
+                "share its catalog, embeddings and baselines. Move it to the dataset's file."
             )
 
 

@@ -4,7 +4,35 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tiger_pipeline.generation.config import TrainingConfig
 from tiger_pipeline.strict_config import StrictConfig
+
+
+class SasrecTrainingConfig(TrainingConfig):
+    """How SASRec is trained. The epoch is chosen by validation NDCG@10."""
+
+    tokens_per_batch: int = Field(
+        2048, ge=16, description="Padded items in one batch; each has a logit for every item."
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="Peak, after the warm-up.")
+
+
+class SasrecConfig(StrictConfig):
+    """The baseline SASRec with full-softmax cross-entropy (asset `sasrec_baseline`)."""
+
+    blocks: int = Field(2, ge=1, le=64)
+    width: int = Field(64, ge=8)
+    heads: int = Field(2, ge=1)
+    mlp_ratio: float = Field(4.0, gt=0, description="Width of the MLP over that of the model.")
+    dropout: float = Field(0.5, ge=0, lt=1)
+    history_items: int = Field(50, ge=1, description="Most recent items that the model sees.")
+    training: SasrecTrainingConfig = SasrecTrainingConfig()
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "SasrecConfig":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
 
 
 class EvaluationConfig(StrictConfig):
@@ -15,6 +43,7 @@ class EvaluationConfig(StrictConfig):
     beams: int = Field(50, ge=1, description="Beam width of the constrained search.")
     users_per_batch: int = Field(256, ge=1)
     recommended_items: int = Field(20, ge=1, description="Length of a recommendation list.")
+    sasrec: SasrecConfig = SasrecConfig()
 
     @field_validator("cutoffs")
     @classmethod

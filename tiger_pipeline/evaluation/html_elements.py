@@ -88,6 +88,13 @@ def number(value: float | None, form: str) -> str:
     return format(int(value) if form.endswith("d") else value, form)
 
 
+def p_value(value: float | None) -> str:
+    """A p-value with three digits; below them, only that it is."""
+    if value is not None and value < 0.001:
+        return "< 0.001"
+    return number(value, ".3f")
+
+
 def plain(value: Any) -> str:
     """Any value as a reader expects it: separators in large numbers, four digits of small ones."""
     if value is None:

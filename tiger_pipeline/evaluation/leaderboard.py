@@ -1,12 +1,14 @@
 """All models of a dataset side by side, measured on test under one protocol."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tiger_pipeline.errors import ArtifactMismatchError
 from tiger_pipeline.evaluation import plots
-from tiger_pipeline.evaluation.html_elements import DASH, number
+from tiger_pipeline.evaluation.html_elements import DASH, number, p_value
 from tiger_pipeline.evaluation.metrics import METRIC_TITLES
+from tiger_pipeline.evaluation.paired_bootstrap import PerUserRanks
 from tiger_pipeline.evaluation.protocol import EvaluationProtocol
 from tiger_pipeline.evaluation.report_inputs import SUMMARY_FIELDS
 from tiger_pipeline.evaluation.result_tables import MetricValues
@@ -23,30 +25,39 @@ _VALUES = {
     "ndcg@10_seen_kept": ("ndcg", 10, "kept"),
 }
 _RANKED_BY = "ndcg@10"
+_AGAINST = "against_row_above"
 
 
 def build_leaderboard(
     metrics_by_variant: "Mapping[str, pa.Table]",
     summaries: Mapping[str, Mapping[str, Any]],
     baselines: "pa.Table | None" = None,
+    ranks_by_variant: "Mapping[str, pa.Table] | None" = None,
+    baseline_ranks: "pa.Table | None" = None,
 ) -> "pa.Table":
     """One row a model, the best NDCG@10 with seen items masked first.
+
+    With ranks, every row is compared with the one above it: which places are more than luck?
 
     Args:
         metrics_by_variant: each variant's long metrics table; of it only the rows whose `model`
             is the variant are used.
-        summaries: each variant's `report.read_summary`.
+        summaries: each variant's `report.read_summary`, and what is known of baselines.
         baselines: long metrics table of the baselines; rows of a variant's own name are ignored.
+        ranks_by_variant: each variant's long table of ranks, used as its metrics are.
+        baseline_ranks: long table of the baselines' ranks.
 
     Returns:
         Columns rank, model, kind ("variant" or "baseline"), hit_rate@1, hit_rate@5, hit_rate@10,
-        ndcg@5, ndcg@10 (seen items masked), ndcg@10_seen_kept, perplexities (list, one a level),
-        colliding_items, suffix_tokens, parameters, training_seconds, best_epoch, seed, users,
-        candidates, tie_break. Null where unknown.
+        ndcg@5, ndcg@10 (seen items masked), ndcg@10_seen_kept, against_row_above (NDCG@10 of the
+        row minus that of the row above), against_row_above_low and _high (95% interval),
+        against_row_above_p, perplexities (list, one a level), colliding_items, suffix_tokens,
+        parameters, training_seconds, best_epoch, seed, users, candidates, tie_break. Null where
+        unknown.
 
     Raises:
         ArtifactMismatchError: a variant has no test values of its own, or models were measured
-            under different protocols.
+            under different protocols or on different users.
     """
     import pyarrow as pa
 
@@ -70,8 +81,24 @@ def build_leaderboard(
         }
         rows.append(row)
     rows.sort(key=lambda row: (-(row[_RANKED_BY] or 0.0), row["model"]))
+    if ranks_by_variant is not None:
+        ranks = PerUserRanks(_one_table(ranks_by_variant, baseline_ranks))
+        for above, row in pairwise(rows):
+            if None not in (row[_RANKED_BY], above[_RANKED_BY]):
+                row |= _against(ranks, row["model"], above["model"])
     ranked = [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]
     return pa.Table.from_pylist(ranked, schema=_schema())
+
+
+def _against(ranks: PerUserRanks, model: str, above: str) -> dict[str, float]:
+    metric, k = _RANKED_BY.split("@")
+    difference = ranks.compare(model, above, "test", "masked", metric, int(k)).difference
+    return {
+        _AGAINST: difference.mean,
+        f"{_AGAINST}_low": difference.low,
+        f"{_AGAINST}_high": difference.high,
+        f"{_AGAINST}_p": difference.p_value,
+    }
 
 
 def leaderboard_markdown(leaderboard: "pa.Table") -> str:
@@ -80,6 +107,8 @@ def leaderboard_markdown(leaderboard: "pa.Table") -> str:
         "#",
         "model",
         *("NDCG@10, seen kept" if name.endswith("kept") else _title(name) for name in _VALUES),
+        "NDCG@10 against the row above",
+        "p",
         "PPL a level",
         "colliding items",
         "suffixes",
@@ -96,6 +125,8 @@ def leaderboard_markdown(leaderboard: "pa.Table") -> str:
                 str(row["rank"]),
                 f"*{name}*" if row["kind"] == "baseline" else f"**{name}**",
                 *(number(row[column], ".4f") for column in _VALUES),
+                _against_shown(row),
+                p_value(row[f"{_AGAINST}_p"]),
                 " / ".join(perplexities) or DASH,
                 number(row["colliding_items"], ",d"),
                 number(row["suffix_tokens"], ",d"),
@@ -104,6 +135,13 @@ def leaderboard_markdown(leaderboard: "pa.Table") -> str:
             ]
         )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _against_shown(row: Mapping[str, Any]) -> str:
+    if row[_AGAINST] is None:
+        return DASH
+    low, high = (number(row[f"{_AGAINST}_{end}"], "+.4f") for end in ("low", "high"))
+    return f"{number(row[_AGAINST], '+.4f')} [{low}, {high}]"
 
 
 def leaderboard_picture(leaderboard: "pa.Table") -> bytes:
@@ -156,6 +194,7 @@ def _schema() -> "pa.Schema":
             ("model", pa.string()),
             ("kind", pa.string()),
             *((column, pa.float64()) for column in _VALUES),
+            *((f"{_AGAINST}{end}", pa.float64()) for end in ("", "_low", "_high", "_p")),
             ("perplexities", pa.list_(pa.float64())),
             ("colliding_items", pa.int64()),
             ("suffix_tokens", pa.int64()),

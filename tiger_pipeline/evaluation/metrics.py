@@ -85,5 +85,8 @@ def ndcg(ranks: np.ndarray, k: int) -> float:
 METRICS = {"hit_rate": hit_rate, "ndcg": ndcg}
 """Every metric of the protocol by the name under which the tables hold it."""
 
+PER_USER_METRICS = {"hit_rate": hit_rate_per_user, "ndcg": ndcg_per_user}
+"""The same metrics before their average over users."""
+
 METRIC_TITLES = {"hit_rate": "HR", "ndcg": "NDCG"}
 """How people write them."""

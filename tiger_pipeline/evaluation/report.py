@@ -1,6 +1,8 @@
 """The metric report of a variant: tables and JSON for machines, pictures and a page for people."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.evaluation import plots
 from tiger_pipeline.evaluation.json_values import json_ready
 from tiger_pipeline.evaluation.metrics import METRIC_TITLES
+from tiger_pipeline.evaluation.paired_bootstrap import PairedComparison, PerUserRanks
 from tiger_pipeline.evaluation.protocol import SEEN, EvaluationProtocol
 from tiger_pipeline.evaluation.report_inputs import SUMMARY_FIELDS, ReportInputs
 from tiger_pipeline.evaluation.report_page import render_page
@@ -31,16 +34,38 @@ def write_report(directory: Path, inputs: ReportInputs) -> None:
         inputs: what to show.
 
     Raises:
-        ArtifactMismatchError: the models in `metrics` were not measured under one protocol.
+        ArtifactMismatchError: the models in `metrics` were not measured under one protocol, or
+            not on the same users.
     """
     pictures = draw_pictures(inputs)
+    comparisons = compare_with_others(inputs)
     write_table(directory / METRICS_TABLE, inputs.metrics)
     write_table(directory / RANKS_TABLE, inputs.ranks)
-    text = json.dumps(_contents(inputs), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_contents(inputs, comparisons), indent=2, ensure_ascii=False, allow_nan=False)
     (directory / METRICS_JSON).write_text(text + "\n", encoding="utf-8")
     for name, png in pictures.items():
         (directory / f"{name}.png").write_bytes(png)
-    (directory / REPORT_PAGE).write_text(render_page(inputs, pictures), encoding="utf-8")
+    (directory / REPORT_PAGE).write_text(
+        render_page(inputs, pictures, comparisons), encoding="utf-8"
+    )
+
+
+def compare_with_others(inputs: ReportInputs) -> list[PairedComparison]:
+    """The variant against every other model on the headline split, at the headline cutoff.
+
+    Raises:
+        ArtifactMismatchError: a model has no ranks, or of other users.
+    """
+    values = MetricValues(inputs.metrics)
+    split, k = values.headline_split, values.headline_cutoff
+    ranks = PerUserRanks(inputs.ranks)
+    return [
+        ranks.compare(inputs.variant, other, split, seen, metric, k)
+        for seen in SEEN
+        for other in values.models
+        if other != inputs.variant
+        for metric in METRIC_TITLES
+    ]
 
 
 def draw_pictures(inputs: ReportInputs) -> dict[str, bytes]:
@@ -112,7 +137,7 @@ def _accuracy_picture(inputs: ReportInputs) -> bytes:
     return plots.accuracy_bars(panels, [inputs.variant], title)
 
 
-def _contents(inputs: ReportInputs) -> dict[str, Any]:
+def _contents(inputs: ReportInputs, comparisons: Sequence[PairedComparison]) -> dict[str, Any]:
     """All of metrics.json; numbers that are not finite become null, as JSON has none."""
     splits = MetricValues(inputs.metrics).splits
     protocols = [
@@ -128,6 +153,7 @@ def _contents(inputs: ReportInputs) -> dict[str, Any]:
             "metrics": inputs.metrics.select(
                 ["model", "split", "seen", "metric", "k", "value"]
             ).to_pylist(),
+            "comparisons": [asdict(comparison) for comparison in comparisons],
             "history": inputs.history,
             "codes": {k: v for k, v in inputs.code_statistics.items() if k != "code_counts"},
             "settings": inputs.settings,

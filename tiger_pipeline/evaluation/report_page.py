@@ -1,6 +1,6 @@
 """The report as one self-contained HTML page: no script, no request, pictures inside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -10,6 +10,7 @@ from tiger_pipeline.evaluation.html_elements import (
     group_row,
     note,
     number,
+    p_value,
     picture,
     plain,
     row,
@@ -18,6 +19,7 @@ from tiger_pipeline.evaluation.html_elements import (
 )
 from tiger_pipeline.evaluation.json_values import json_ready
 from tiger_pipeline.evaluation.metrics import METRIC_TITLES
+from tiger_pipeline.evaluation.paired_bootstrap import CONFIDENCE, RESAMPLES, PairedComparison
 from tiger_pipeline.evaluation.protocol import SEEN, EvaluationProtocol
 from tiger_pipeline.evaluation.report_inputs import ReportInputs
 from tiger_pipeline.evaluation.report_style import STYLE
@@ -47,12 +49,17 @@ _COLLISION_COLUMNS = {
 }
 
 
-def render_page(inputs: ReportInputs, pictures: Mapping[str, bytes]) -> str:
+def render_page(
+    inputs: ReportInputs,
+    pictures: Mapping[str, bytes],
+    comparisons: Sequence[PairedComparison] = (),
+) -> str:
     """The page.
 
     Args:
         inputs: what to show.
         pictures: PNG by name (`report.draw_pictures`).
+        comparisons: of the variant with other models (`report.compare_with_others`).
 
     Raises:
         ArtifactMismatchError: the models in the metrics were not measured under one protocol.
@@ -61,6 +68,7 @@ def render_page(inputs: ReportInputs, pictures: Mapping[str, bytes]) -> str:
     figures = {name: picture(png, _CAPTIONS[name]) for name, png in pictures.items()}
     sections = [
         section("Accuracy", figures.get("accuracy", "") + _accuracy(inputs, values)),
+        section("Differences", _differences(comparisons)),
         section("Training", _training(inputs) + figures.get("training", "")),
         section("Semantic IDs", _codes(inputs, figures)),
         section("Protocol", _protocols(inputs, values)),
@@ -136,6 +144,41 @@ def _accuracy_table(inputs: ReportInputs, values: MetricValues, split: str) -> s
             )
     titles = ["Model", *(f"{METRIC_TITLES[metric]}@{k}" for metric, k in columns)]
     return table(SPLIT_TITLES[split], titles, "".join(rows))
+
+
+def _differences(comparisons: Sequence[PairedComparison]) -> str:
+    if not comparisons:
+        return ""
+    first = comparisons[0]
+    explanation = note(
+        f"{SPLIT_TITLES[first.split]} values of {first.model} minus those of the model in the "
+        f"row, on the same {first.users:,} users. In brackets: the {CONFIDENCE:.0%} interval of a "
+        f"paired bootstrap over users ({RESAMPLES:,} resamples); p: two-sided, one comparison at "
+        "a time. "
+        "Another training seed is a source of chance that this does not count."
+    )
+    metrics = list(dict.fromkeys(comparison.metric for comparison in comparisons))
+    titles = ["Against"]
+    for metric in metrics:
+        titles += [f"{METRIC_TITLES[metric]}@{first.k} difference", "interval", "p"]
+    rows = []
+    for seen in dict.fromkeys(comparison.seen for comparison in comparisons):
+        rows.append(group_row(f"Seen items {seen}", len(titles)))
+        cells: dict[str, list[str]] = {}
+        for comparison in comparisons:
+            if comparison.seen == seen:
+                cells.setdefault(comparison.other, []).extend(_difference_cells(comparison))
+        rows += [row(other, texts) for other, texts in cells.items()]
+    return explanation + table("Against the other models", titles, "".join(rows))
+
+
+def _difference_cells(comparison: PairedComparison) -> list[str]:
+    difference = comparison.difference
+    return [
+        number(difference.mean, "+.4f"),
+        f"[{number(difference.low, '+.4f')}, {number(difference.high, '+.4f')}]",
+        p_value(difference.p_value),
+    ]
 
 
 def _training(inputs: ReportInputs) -> str:

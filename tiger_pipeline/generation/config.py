@@ -1,6 +1,6 @@
 """Settings of the generators and of their training."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,7 +25,23 @@ class DecoderConfig(StrictConfig):
         return self
 
 
-GeneratorConfig = DecoderConfig
+class T5Config(StrictConfig):
+    """TIGER as published: a T5 encoder reads the history, a T5 decoder writes the next item."""
+
+    kind: Literal["t5"] = "t5"
+    layers: int = Field(4, ge=1, le=64, description="Of the encoder, and of the decoder.")
+    width: int = Field(128, ge=8)
+    heads: int = Field(6, ge=1)
+    head_width: int = Field(64, ge=1, description="Of queries, keys and values of one head.")
+    mlp_width: int = Field(1024, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    history_items: int = Field(20, ge=1, description="Most recent items that the model sees.")
+    user_tokens: int = Field(
+        2000, ge=0, description="Tokens that users are hashed to; 0: the model sees no user."
+    )
+
+
+GeneratorConfig = Annotated[DecoderConfig | T5Config, Field(discriminator="kind")]
 """Settings of any generator; `kind` tells which."""
 
 

@@ -61,7 +61,15 @@ class Prefixes(Protocol):
         """
 
 
-class Generator(nn.Module, ABC):
+class TrainableNetwork(nn.Module, ABC):
+    """What the training loop needs of a network: a loss over the batches of its examples."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean negative log-probability, in nats, of the batch's targets: float32[]."""
+
+
+class Generator(TrainableNetwork):
     """A network that gives the probability of an item's codes, level by level, after a history.
 
     Attributes:
@@ -83,10 +91,6 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def training_examples(self, histories: Histories) -> Examples:
         """Examples in which every interaction of `histories` is a target exactly once."""
-
-    @abstractmethod
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean negative log-probability, in nats, of the batch's targets: float32[]."""
 
     @abstractmethod
     def history_examples(self, histories: Histories) -> Examples:

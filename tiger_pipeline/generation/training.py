@@ -1,4 +1,4 @@
-"""Training of a generator: epochs, validation, early stopping, going on after a kill."""
+"""Training of a network: epochs, validation, early stopping, going on after a kill."""
 
 import math
 import time
@@ -17,7 +17,7 @@ from tiger_pipeline.errors import ConfigurationError, InputError
 from tiger_pipeline.generation.batching import epoch_seed, plan_batches
 from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
 from tiger_pipeline.generation.factory import build_generator
-from tiger_pipeline.generation.generator import Examples, Generator
+from tiger_pipeline.generation.generator import Examples, Generator, TrainableNetwork
 from tiger_pipeline.generation.training_state import TrainingRecord, restore_epoch, save_epoch
 from tiger_pipeline.progress import NoProgress, Progress, ProgressTask
 from tiger_pipeline.semantic_ids.table import SemanticIds
@@ -62,7 +62,7 @@ def learning_rate_at(share: float, training: TrainingConfig) -> float:
     return training.learning_rate * (floor + (1 - floor) * cosine)
 
 
-def build_optimizer(model: Generator, training: TrainingConfig) -> torch.optim.Optimizer:
+def build_optimizer(model: TrainableNetwork, training: TrainingConfig) -> torch.optim.Optimizer:
     """AdamW; weight decay only on matrices, not on biases and norms."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
@@ -74,7 +74,7 @@ def build_optimizer(model: Generator, training: TrainingConfig) -> torch.optim.O
 
 
 def train_epoch(
-    model: Generator,
+    model: TrainableNetwork,
     optimizer: torch.optim.Optimizer,
     examples: Examples,
     training: TrainingConfig,
@@ -125,7 +125,7 @@ def train_epoch(
 
 
 def _optimization_step(
-    model: Generator,
+    model: TrainableNetwork,
     optimizer: torch.optim.Optimizer,
     batch: Any,
     rate: float,
@@ -166,7 +166,7 @@ class _Run:
 
     def __init__(
         self,
-        model: Generator,
+        model: TrainableNetwork,
         training: TrainingConfig,
         fingerprint: str,
         work_directory: Path,
@@ -258,36 +258,78 @@ def train_generator(
         ConfigurationError: the loss is not finite.
         ArtifactError: the state could not be written.
     """
-    progress = progress or NoProgress()
     model = build_generator(config, semantic_ids, training.seed).to(device.device)
-    examples = model.training_examples(train_histories)
+    fingerprint = training_fingerprint(config, training, semantic_ids, train_histories)
+    record = train_network(
+        model,
+        model.training_examples(train_histories),
+        training,
+        fingerprint,
+        lambda: validate(model),
+        work_directory,
+        device,
+        progress,
+    )
+    return TrainingResult(
+        model=model,
+        history=record.history,
+        best_epoch=record.best_epoch,
+        seconds=record.seconds,
+        parameters=sum(p.numel() for p in model.parameters()),
+        fingerprint=fingerprint,
+    )
+
+
+def train_network(
+    model: TrainableNetwork,
+    examples: Examples,
+    training: TrainingConfig,
+    fingerprint: str,
+    validate: Callable[[], dict[str, float]],
+    work_directory: Path,
+    device: ComputeDevice,
+    progress: Progress | None = None,
+) -> TrainingRecord:
+    """Train `model` in place; it ends in evaluation mode with the weights of its best epoch.
+
+    Saved and resumed as described for `train_generator`.
+
+    Args:
+        model: with fresh weights, on `device`.
+        examples: to train on.
+        training: the training.
+        fingerprint: of all that decides the weights; a state with another one is not resumed.
+        validate: metrics of `model` as it is, on validation targets; `ndcg@10` among them.
+        work_directory: folder for the state.
+        device: where to compute.
+        progress: where to report.
+
+    Raises:
+        InputError: there is no example.
+        ConfigurationError: the loss is not finite.
+        ArtifactError: the state could not be written.
+    """
+    progress = progress or NoProgress()
     n_examples = len(examples.lengths)
     if n_examples == 0:
         raise InputError(
-            "No user has a training interaction, so no generator can be trained. "
+            "No user has a training interaction, so nothing can be trained. "
             "Check the dataset's filters: the asset interactions has no row of the split train."
         )
-    fingerprint = training_fingerprint(config, training, semantic_ids, train_histories)
     run = _Run(model, training, fingerprint, work_directory, progress)
     epochs_left = training.max_epochs - run.record.epochs_done
     with progress.task("Training", epochs_left * n_examples, "sequences") as task:
         while not run.finished:
             _run_epoch(run, examples, validate, device, task)
     model.load_state_dict(run.best_weights)
-    return TrainingResult(
-        model=model.eval(),
-        history=run.record.history,
-        best_epoch=run.record.best_epoch,
-        seconds=sum(row["seconds"] for row in run.record.history),
-        parameters=sum(p.numel() for p in model.parameters()),
-        fingerprint=fingerprint,
-    )
+    model.eval()
+    return run.record
 
 
 def _run_epoch(
     run: _Run,
     examples: Examples,
-    validate: Callable[[Generator], dict[str, float]],
+    validate: Callable[[], dict[str, float]],
     device: ComputeDevice,
     task: ProgressTask,
 ) -> None:
@@ -297,7 +339,8 @@ def _run_epoch(
     run.record.epochs_done = epoch + 1
     value = None
     if run.is_validated(epoch + 1):
-        value = float(validate(run.model.eval())[VALIDATION_METRIC])
+        run.model.eval()
+        value = float(validate()[VALIDATION_METRIC])
         run.note_validation(value)
     seconds = time.monotonic() - started
     run.record.history.append(

@@ -33,6 +33,11 @@ class TrainingRecord:
     validations_without_gain: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def seconds(self) -> float:
+        """Of all epochs and validations, those before an interruption included."""
+        return sum(row["seconds"] for row in self.history)
+
 
 def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}/{name}": tensor.contiguous() for name, tensor in tensors.items()}

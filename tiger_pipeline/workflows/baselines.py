@@ -1,4 +1,4 @@
-"""Measure the baselines of a dataset."""
+"""Measure the baselines of a dataset that need no training."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,10 +7,9 @@ from tiger_pipeline.catalog.sequences import UserSequences
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.evaluation.baselines.standard import standard_baselines
 from tiger_pipeline.evaluation.protocol import evaluate
-from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.storage.atomic import atomic_directory
-from tiger_pipeline.storage.tables import write_table
+from tiger_pipeline.workflows.baseline_tables import write_baselines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,16 +29,11 @@ def measure_baselines(
     Returns:
         The long metrics table of all baselines.
     """
-    import pyarrow as pa
-
     baselines = standard_baselines(sequences, settings.training.seed)
     tie_break = settings.data.split.tie_break
     results = [
         evaluate(recommender, sequences, settings.evaluation, name, tie_break, progress)
         for name, recommender in baselines.items()
     ]
-    metrics = pa.concat_tables([result.metrics for result in results])
     with atomic_directory(directory) as scratch:
-        write_table(scratch / METRICS_TABLE, metrics)
-        write_table(scratch / RANKS_TABLE, pa.concat_tables([result.ranks for result in results]))
-    return metrics
+        return write_baselines(scratch, results, sequences)

@@ -9,9 +9,11 @@ from tiger_pipeline.evaluation.leaderboard import (
     leaderboard_markdown,
     leaderboard_picture,
 )
-from tiger_pipeline.evaluation.report import METRICS_TABLE, read_metrics, read_summary
+from tiger_pipeline.evaluation.report import RANKS_TABLE, read_metrics, read_summary
+from tiger_pipeline.progress import Progress
 from tiger_pipeline.storage.atomic import atomic_directory
 from tiger_pipeline.storage.tables import read_table, write_table
+from tiger_pipeline.workflows.baseline_tables import BaselineFolders, read_baselines
 
 
 @dataclass(frozen=True)
@@ -23,22 +25,30 @@ class Comparison:
     picture: bytes
 
 
-def compare_variants(reports: Mapping[str, Path], baselines: Path, directory: Path) -> Comparison:
+def compare_variants(
+    reports: Mapping[str, Path], baselines: BaselineFolders, directory: Path, progress: Progress
+) -> Comparison:
     """Write `leaderboard.parquet`, `leaderboard.md` and `leaderboard.png` into `directory`.
 
     Args:
         reports: the report folder of each finished variant.
-        baselines: the folder of the dataset's baselines.
+        baselines: the folders of the dataset's baselines.
         directory: replaced as a whole.
+        progress: where to report.
 
     Raises:
         ArtifactError: a report or the baselines are missing or unreadable.
-        ArtifactMismatchError: variants were measured under different protocols.
+        ArtifactMismatchError: variants were measured under different protocols or on different
+            users.
     """
+    measured = read_baselines(baselines, progress)
+    summaries = {name: read_summary(report) for name, report in reports.items()}
     table = build_leaderboard(
         {name: read_metrics(report) for name, report in reports.items()},
-        {name: read_summary(report) for name, report in reports.items()},
-        read_table(baselines / METRICS_TABLE),
+        {**measured.summaries, **summaries},
+        measured.metrics,
+        {name: read_table(report / RANKS_TABLE) for name, report in reports.items()},
+        measured.ranks,
     )
     comparison = Comparison(list(reports), leaderboard_markdown(table), leaderboard_picture(table))
     with atomic_directory(directory) as scratch:

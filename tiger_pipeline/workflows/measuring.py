@@ -11,14 +11,14 @@ import pyarrow as pa
 from tiger_pipeline.catalog.sequences import UserSequences
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.evaluation.protocol import EvaluationResult, evaluate
-from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE, write_report
+from tiger_pipeline.evaluation.report import write_report
 from tiger_pipeline.evaluation.report_inputs import ReportInputs
 from tiger_pipeline.generation.checkpoint import load_training_history, read_description
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.semantic_ids.collisions import group_sizes
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.atomic import atomic_directory
-from tiger_pipeline.storage.tables import read_table
+from tiger_pipeline.workflows.baseline_tables import BaselineFolders, Baselines, read_baselines
 from tiger_pipeline.workflows.codebooks import CodebookFacts, read_codebook_facts
 from tiger_pipeline.workflows.recommender import load_recommender
 
@@ -31,7 +31,7 @@ class VariantArtifacts:
 
     codebooks: Path
     generator: Path
-    baselines: Path
+    baselines: BaselineFolders
 
 
 def measure_variant(
@@ -72,7 +72,8 @@ def measure_variant(
         settings.data.split.tie_break,
         progress,
     )
-    inputs = _report_inputs(dataset, variant, settings, semantic_ids, artifacts, result)
+    baselines = read_baselines(artifacts.baselines, progress)
+    inputs = _report_inputs(dataset, variant, settings, semantic_ids, artifacts, baselines, result)
     with atomic_directory(directory) as scratch:
         write_report(scratch, inputs)
     return inputs.metrics
@@ -84,17 +85,16 @@ def _report_inputs(
     settings: Settings,
     semantic_ids: SemanticIds,
     artifacts: VariantArtifacts,
+    baselines: Baselines,
     result: EvaluationResult,
 ) -> ReportInputs:
     generator = read_description(artifacts.generator)
     codebooks = read_codebook_facts(artifacts.codebooks)
-    baseline_metrics = read_table(artifacts.baselines / METRICS_TABLE)
-    baseline_ranks = read_table(artifacts.baselines / RANKS_TABLE)
     return ReportInputs(
         dataset=dataset,
         variant=variant,
-        metrics=pa.concat_tables([result.metrics, baseline_metrics]),
-        ranks=pa.concat_tables([result.ranks, baseline_ranks]),
+        metrics=pa.concat_tables([result.metrics, baselines.metrics]),
+        ranks=pa.concat_tables([result.ranks, baselines.ranks]),
         targets_already_seen=result.targets_already_seen,
         history=load_training_history(artifacts.generator),
         best_epoch=generator["best_epoch"],

@@ -85,6 +85,7 @@ def test_a_folder_named_in_the_environment_is_read(folder: Path, monkeypatch: py
     [
         ("data: {duplicates: last}", r"mine\.yaml sets 'data', which belongs to the dataset"),
         ("model: {encoder: {}}", r"mine\.yaml sets 'model\.encoder'"),
+        ("evaluation: {sasrec: {width: 32}}", r"mine\.yaml sets 'evaluation\.sasrec'"),
         ("[1, 2]", r"mine\.yaml must be a mapping"),
         ("a: [", r"mine\.yaml is not valid YAML"),
         ("trainin: {}", "trainin: Extra inputs are not permitted"),
@@ -92,7 +93,11 @@ def test_a_folder_named_in_the_environment_is_read(folder: Path, monkeypatch: py
         ("training: {max_epochs: 0}", r"training\.max_epochs: .* greater than or equal to 1"),
         ("training: {max_epochs: many}", r"training\.max_epochs: .* integer"),
         ("model: {quantizer: {kind: magic}}", r"model\.quantizer: .*'magic'"),
-        ("model: {generator: {width: 100, heads: 3}}", "width 100 is not a multiple of heads 3"),
+        ("model: {generator: {width: 64}}", r"model\.generator: .*'kind'"),
+        (
+            "model: {generator: {kind: decoder, width: 100, heads: 3}}",
+            "width 100 is not a multiple of heads 3",
+        ),
         ("evaluation: {cutoffs: [10, 5]}", "cutoffs must be positive and ascending"),
         ("evaluation: {beams: 10}", "beams 10 cannot give lists of 20 items"),
     ],

@@ -17,7 +17,7 @@ model:
   quantizer: {kind: residual_kmeans, levels: 2, codewords: 8, iterations: 5}
   generator: {kind: decoder, blocks: 1, width: 32, heads: 2, dropout: 0.0}
 training: {max_epochs: 12, validate_every: 4, learning_rate: 0.01, tokens_per_batch: 512}
-evaluation: {beams: 20}
+evaluation: {beams: 20, sasrec: {width: 16, training: {max_epochs: 2}}}
 """
 VARIANTS = {"plain": "", "by_chance": "model: {quantizer: {kind: random, codewords: 8}}"}
 

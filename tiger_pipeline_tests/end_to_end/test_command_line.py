@@ -112,6 +112,18 @@ def test_tiger_run_chains_the_calls(shop: Shop):
         assert model in board
 
 
+def test_sasrec_joins_the_leaderboard_when_it_is_asked_for(shop: Shop):
+    done = shop.materialize("sasrec_baseline,leaderboard", "shop")
+    assert done.returncode == 0, done.stderr[-5000:]
+    board = pq.read_table(shop.store / "leaderboard/shop/leaderboard.parquet").to_pylist()
+    sasrec = next(row for row in board if row["model"] == "sasrec")
+    assert sasrec["kind"] == "baseline"
+    assert sasrec["parameters"] > 0
+    assert [row["against_row_above_p"] is None for row in board] == [True] + [False] * (
+        len(board) - 1
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

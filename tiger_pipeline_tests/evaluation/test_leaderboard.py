@@ -1,6 +1,7 @@
 import io
 
 import matplotlib.image
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -11,8 +12,9 @@ from tiger_pipeline.evaluation.leaderboard import (
     leaderboard_markdown,
     leaderboard_picture,
 )
+from tiger_pipeline.evaluation.metrics import ndcg
 from tiger_pipeline.evaluation.protocol import EvaluationProtocol
-from tiger_pipeline.evaluation.result_tables import metrics_table
+from tiger_pipeline.evaluation.result_tables import metrics_table, ranks_table
 
 _CELLS = [("hit_rate", 1), ("hit_rate", 5), ("hit_rate", 10), ("ndcg", 5), ("ndcg", 10)]
 
@@ -105,13 +107,61 @@ def test_nothing_to_compare():
         build_leaderboard({}, {})
 
 
+def _measured(model: str, ranks: list[int]) -> tuple[pa.Table, pa.Table]:
+    users = np.array([f"u{user}" for user in range(len(ranks))], dtype=object)
+    protocols = [
+        EvaluationProtocol("test", seen, candidates=99, users=len(ranks), tie_break="source")
+        for seen in ("masked", "kept")
+    ]
+    value = ndcg(np.array(ranks), 10)
+    seen = np.zeros(len(ranks), dtype=bool)
+    return (
+        pa.concat_tables(metrics_table(model, p, [("ndcg", 10, value)]) for p in protocols),
+        pa.concat_tables(ranks_table(model, p, users, np.array(ranks), seen) for p in protocols),
+    )
+
+
+def test_every_row_is_compared_with_the_one_above():
+    best, best_ranks = _measured("best", [1] * 40 + [0] * 60)
+    same, same_ranks = _measured("same", [0] * 60 + [1] * 40)
+    worst, worst_ranks = _measured("worst", [0] * 100)
+    board = build_leaderboard(
+        {"best": best, "same": same},
+        {},
+        worst,
+        {"best": best_ranks, "same": pa.concat_tables([same_ranks, worst_ranks])},
+        worst_ranks,
+    )
+    first, second, third = board.to_pylist()
+    assert first["against_row_above"] is None
+    assert second["against_row_above"] == pytest.approx(0.0)
+    assert second["against_row_above_p"] > 0.9
+    assert third["against_row_above"] == pytest.approx(-0.4)
+    assert third["against_row_above_low"] < -0.4 < third["against_row_above_high"] < 0
+    assert third["against_row_above_p"] < 0.001
+    lines = leaderboard_markdown(board).splitlines()
+    assert "| -0.4000 [-0.5000, -0.3000] | < 0.001 |" in lines[4]
+
+
+def test_without_a_value_at_10_there_is_no_comparison():
+    tables = {name: _measured(name, [1, 0]) for name in ("a", "b")}
+    metrics = {
+        name: metrics_table(
+            name, EvaluationProtocol("test", "masked", 9, 2, "source"), [("ndcg", 1, 0.5)]
+        )
+        for name in tables
+    }
+    board = build_leaderboard(metrics, {}, None, {n: ranks for n, (_, ranks) in tables.items()})
+    assert board["against_row_above"].to_pylist() == [None, None]
+
+
 def test_markdown(leaderboard):
     lines = leaderboard_markdown(leaderboard).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert lines[0].startswith("| # | model | HR@1 | HR@5 | HR@10 | NDCG@5 | NDCG@10 |")
     assert lines[2] == (
         "| 1 | **kmeans** | 0.0410 | 0.0450 | 0.0500 | 0.0450 | 0.0500 | 0.0250 "
-        "| 200 / 180 | 12 | 3 | 1,500,000 | 61 |"
+        "| – | – | 200 / 180 | 12 | 3 | 1,500,000 | 61 |"
     )
     assert lines[3].startswith("| 2 | *knn* |")
 

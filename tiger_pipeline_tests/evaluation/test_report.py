@@ -1,16 +1,19 @@
 import json
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
-from tiger_pipeline.errors import ArtifactError
+from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError
 from tiger_pipeline.evaluation.report import (
+    compare_with_others,
     draw_pictures,
     read_metrics,
     read_summary,
     write_report,
 )
 from tiger_pipeline.evaluation.report_inputs import ReportInputs
+from tiger_pipeline.evaluation.result_tables import MetricValues
 from tiger_pipeline.storage.tables import read_table
 from tiger_pipeline_tests.evaluation.synthetic import report_inputs
 
@@ -69,6 +72,34 @@ def test_json_holds_every_value_with_its_protocol(directory, inputs):
     assert contents["protocols"][0]["candidates"] == 40
     assert contents["history"][1]["valid_ndcg@10"] == 0.02
     assert contents["settings"]["data"]["path"] == "somewhere"
+
+
+def test_the_variant_is_compared_with_every_baseline(directory, inputs):
+    compared = json.loads((directory / "metrics.json").read_text())["comparisons"]
+    assert [(c["seen"], c["other"], c["metric"], c["k"]) for c in compared] == [
+        (seen, other, metric, 10)
+        for seen in ("masked", "kept")
+        for other in ("popularity", "random_ranking", "item_transition_knn")
+        for metric in ("hit_rate", "ndcg")
+    ]
+    values = MetricValues(inputs.metrics)
+    for comparison in compared:
+        own, other = (
+            values.get(
+                comparison[name], "test", comparison["seen"], comparison["metric"], comparison["k"]
+            )
+            for name in ("model", "other")
+        )
+        assert comparison["model"] == "kmeans"
+        assert comparison["difference"]["mean"] == pytest.approx(own - other)
+
+
+def test_baselines_of_other_users_are_refused(inputs):
+    fewer = inputs.ranks.filter(
+        (pc.field("model") != "popularity") | (pc.field("user_id") != "user7")
+    )
+    with pytest.raises(ArtifactMismatchError, match=r"'popularity' cannot be compared.*'user7'"):
+        compare_with_others(report_inputs(ranks=fewer))
 
 
 def test_a_report_without_training_or_codes(tmp_path, inputs):

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tiger_pipeline.evaluation.report import draw_pictures
+from tiger_pipeline.evaluation.report import compare_with_others, draw_pictures
 from tiger_pipeline.evaluation.report_inputs import ReportInputs
 from tiger_pipeline.evaluation.report_page import render_page
 from tiger_pipeline.evaluation.result_tables import MetricValues
@@ -42,7 +42,7 @@ def inputs() -> ReportInputs:
 
 
 def _page(inputs: ReportInputs) -> _Page:
-    return _Page(render_page(inputs, draw_pictures(inputs)))
+    return _Page(render_page(inputs, draw_pictures(inputs), compare_with_others(inputs)))
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,14 @@ def test_headline_is_a_multiple_of_popularity(page, inputs):
         f"{own:.4f}",
         f"{own / floor:.1f} × popularity",
     ]
+
+
+def test_differences_are_shown_with_their_interval_and_p(page, inputs):
+    for comparison in compare_with_others(inputs):
+        difference = comparison.difference
+        assert f"{difference.mean:+.4f}" in page.texts
+        assert f"[{difference.low:+.4f}, {difference.high:+.4f}]" in page.texts
+    assert any("the same 60 users" in text for text in page.texts)
 
 
 def test_facts_codes_protocol_and_settings_are_shown(page):

@@ -46,6 +46,7 @@ def test_the_chain_goes_from_raw_text_to_the_leaderboard():
         "item_embeddings",
         "warm_item_embeddings",
         "baseline_metrics",
+        "sasrec_baseline",
         "codebooks",
         "semantic_ids",
         "generator",

@@ -10,6 +10,8 @@ POPULARITY = "popularity"
 RANDOM_RANKING = "random_ranking"
 """Not "random", which is a variant: a generator over random codes."""
 ITEM_TRANSITION_KNN = "item_transition_knn"
+SASREC = "sasrec"
+"""Trained, and hence not among the standard baselines, which cost seconds."""
 
 
 def standard_baselines(sequences: UserSequences, seed: int) -> dict[str, Recommender]:

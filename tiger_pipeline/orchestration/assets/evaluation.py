@@ -46,13 +46,80 @@ def baseline_metrics(
     )
 
 
+class SasrecRun(dg.Config):
+    """What may differ between two runs of the same settings."""
+
+    retrain: bool = False
+    """Train again even if the store has a network of the same settings and inputs."""
+
+
+@dg.asset(
+    partitions_def=dataset_partitions,
+    group_name=GROUP,
+    kinds={"pytorch"},
+    code_version="1",
+    pool="gpu",
+)
+@clear_user_errors
+def sasrec_baseline(
+    context: dg.AssetExecutionContext,
+    config: SasrecRun,
+    warm_item_embeddings,
+    interactions,
+    settings: SettingsResource,
+    store: StoreResource,
+):
+    """SASRec with full-softmax cross-entropy, trained and measured as the generators are.
+
+    Not part of `tiger run`, as it takes minutes. Where it was materialized, reports and the
+    leaderboard show it. A run that was killed goes on after its last whole epoch.
+    """
+    from tiger_pipeline.catalog.sequences import UserSequences
+    from tiger_pipeline.evaluation.baselines.sasrec_checkpoint import read_sasrec_description
+    from tiger_pipeline.evaluation.plots import training_curves
+    from tiger_pipeline.workflows.sasrec import measure_sasrec
+
+    dataset = context.partition_key
+    directory = store.open().directory("sasrec_baseline", dataset)
+    metrics = measure_sasrec(
+        settings.for_dataset(dataset),
+        UserSequences.from_table(interactions, warm_item_embeddings["item_id"].to_pylist()),
+        directory,
+        work_directory=store.open().resumable("sasrec_baseline", dataset),
+        retrain=config.retrain,
+        progress=progress_of(context),
+    )
+    description = read_sasrec_description(directory)
+    history, best_epoch = description["history"], description["best_epoch"]
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(directory)),
+            "parameters": description["parameters"],
+            "best_epoch": best_epoch,
+            "epochs": len(history),
+            "seconds": round(description["seconds"], 1),
+            "test": metrics_preview(metrics),
+            "curves": picture_preview(training_curves(history, best_epoch), "Training"),
+        }
+    )
+
+
+def _baseline_folders(store, dataset: str):
+    from tiger_pipeline.workflows.baseline_tables import BaselineFolders
+
+    return BaselineFolders(
+        standard=store.directory("baseline_metrics", dataset),
+        sasrec=store.directory("sasrec_baseline", dataset),
+    )
+
+
 @dg.asset(
     partitions_def=dataset_variant_partitions,
     group_name=GROUP,
     kinds={"pytorch", "html"},
     code_version="1",
     pool="gpu",
-    deps=["generator", "codebooks", "baseline_metrics"],
+    deps=["generator", "codebooks", "baseline_metrics", "sasrec_baseline"],
 )
 @clear_user_errors
 def metrics(
@@ -80,7 +147,7 @@ def metrics(
         VariantArtifacts(
             codebooks=artifacts.directory("codebooks", *partition),
             generator=artifacts.directory("generator", *partition),
-            baselines=artifacts.directory("baseline_metrics", partition.dataset),
+            baselines=_baseline_folders(artifacts, partition.dataset),
         ),
         directory,
         progress_of(context),
@@ -146,7 +213,7 @@ def recommendations(
     group_name=GROUP,
     kinds={"markdown", "parquet"},
     code_version="1",
-    deps=["metrics", "baseline_metrics"],
+    deps=["metrics", "baseline_metrics", "sasrec_baseline"],
 )
 @clear_user_errors
 def leaderboard(context: dg.AssetExecutionContext, store: StoreResource):
@@ -159,8 +226,9 @@ def leaderboard(context: dg.AssetExecutionContext, store: StoreResource):
     reports = {name: artifacts.directory("metrics", dataset, name) for name in VARIANT_NAMES}
     compared = compare_variants(
         {name: report for name, report in reports.items() if report.is_dir()},
-        artifacts.directory("baseline_metrics", dataset),
+        _baseline_folders(artifacts, dataset),
         directory,
+        progress_of(context),
     )
     return dg.MaterializeResult(
         metadata={
