@@ -89,7 +89,8 @@ class VaeConfig(StrictConfig):
         True, description="Start codebooks from k-means of the untrained encoder's output."
     )
     restart_unused: bool = Field(
-        True, description="Move codewords unused in an epoch onto items; never with `simvq`."
+        True,
+        description="Move codewords nearest to nothing in an epoch onto items; not with `simvq`.",
     )
     sinkhorn_epsilon: float = Field(
         0.03,
@@ -97,7 +98,9 @@ class VaeConfig(StrictConfig):
         description="Even use of the last level in training; smaller is nearer to the nearest, "
         "0 is the nearest.",
     )
-    commitment_weight: float = Field(0.25, ge=0)
+    commitment_weight: float = Field(
+        0.5, ge=0, description="Of the loss that keeps the encoder near its codewords."
+    )
     ema_decay: float = Field(0.99, gt=0, lt=1, description="A step, with `ema`.")
     gumbel_temperature: float = Field(1.0, gt=0, description="With `gumbel`.")
     epochs: int = Field(200, ge=1)
@@ -106,7 +109,7 @@ class VaeConfig(StrictConfig):
     weight_decay: float = Field(0.01, ge=0, description="Of the layers, not of the codebooks.")
     evaluate_every: int = Field(10, ge=1, description="Epochs between looks at all items' codes.")
     choose_by: Literal["perplexity", "reconstruction", "collisions"] = Field(
-        "collisions", description="What decides which evaluated epoch is kept."
+        "perplexity", description="What decides which evaluated epoch is kept."
     )
     normalize: Literal["none", "l2"] = Field("l2", description="Of input and reconstruction.")
     seed: int = Field(0, ge=0)

@@ -18,7 +18,7 @@ from tiger_pipeline.quantization.codebook_tensors import (
 from tiger_pipeline.quantization.config import ProductVaeConfig, ResidualVaeConfig
 from tiger_pipeline.quantization.nearest import nearest_codewords
 from tiger_pipeline.quantization.training_history import TrainingHistory
-from tiger_pipeline.quantization.vae.initialization import start_codebooks
+from tiger_pipeline.quantization.vae.initialization import scale_latents, start_codebooks
 from tiger_pipeline.quantization.vae.model import QuantizingAutoencoder
 from tiger_pipeline.quantization.vae.training import train_autoencoder
 from tiger_pipeline.quantization.vectors import (
@@ -69,6 +69,7 @@ class VaeQuantizer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = QuantizingAutoencoder(config, vectors.shape[1]).to(device)
+        scale_latents(model, on_device)
         if config.kmeans_initialization:
             start_codebooks(model, on_device, config.seed)
         return cls._of_model(model, train_autoencoder(model, on_device, progress))

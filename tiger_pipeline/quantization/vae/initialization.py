@@ -1,8 +1,10 @@
-"""Where the codebooks start: k-means of what the untrained encoder makes of the items."""
+"""Where training starts: the scale of the latent vectors, and codebooks from k-means of them."""
+
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tiger_pipeline.progress import NoProgress
 from tiger_pipeline.quantization.codebook_fit import fit_codebook
@@ -11,11 +13,30 @@ from tiger_pipeline.quantization.vae.model import QuantizingAutoencoder
 from tiger_pipeline.quantization.vectors import (
     check_enough_distinct,
     check_enough_distinct_in_part,
+    row_blocks,
 )
 
 _ITERATIONS, _TOLERANCE = 10, 1e-3
 _SAMPLE_PER_CODEWORD = 256
 """Items a codeword that k-means is given, drawn from all: enough for a start."""
+
+
+@torch.no_grad()
+def scale_latents(model: QuantizingAutoencoder, vectors: Tensor) -> None:
+    """Scale the encoder's last layer so that latent vectors are as long as random codewords.
+
+    Otherwise all of them would be nearest to the one codeword next to the origin.
+
+    Args:
+        model: untrained; codewords are about of unit length.
+        vectors: float32[n, d], the prepared vectors of all items, on the model's device.
+    """
+    squares = vectors.new_zeros((), dtype=torch.float64)
+    for rows in row_blocks(len(vectors)):
+        squares += model.encoder(vectors[rows]).square().sum(dtype=torch.float64)
+    length = (squares / len(vectors)).sqrt()
+    last_layer = cast(nn.Linear, model.encoder[-1])
+    last_layer.weight /= torch.where(length > 0, length, 1).float()
 
 
 @torch.no_grad()

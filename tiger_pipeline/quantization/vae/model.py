@@ -26,6 +26,7 @@ class Quantization:
     Attributes:
         inputs: by level, float32[n, d_level], what the level was given, without gradients.
         codes: by level, int64[n].
+        nearest: by level, int64[n], the cheapest codewords: other than `codes` under Sinkhorn.
         quantized: float32[n, d_code], what the decoder gets; its gradient reaches the latents.
         codebook_loss: Σ over levels of ‖sg[input] − codeword‖², mean over the batch.
         commitment_loss: Σ over levels of ‖input − sg[codeword]‖², mean over the batch.
@@ -33,6 +34,7 @@ class Quantization:
 
     inputs: list[Tensor]
     codes: list[Tensor]
+    nearest: list[Tensor]
     quantized: Tensor
     codebook_loss: Tensor
     commitment_loss: Tensor
@@ -95,46 +97,45 @@ class QuantizingAutoencoder(nn.Module):
             latents: what the encoder gave.
             generator: of the Gumbel noise.
         """
-        inputs, codes, chosen = [], [], []
+        inputs, codes, nearest, chosen = [], [], [], []
         codebook_loss = commitment_loss = latents.new_zeros(())
         residual = latents
         for level in range(self.config.levels):
             level_input = self._level_input(latents, residual, level)
             codebook = self.codebook(level)()
-            level_codes, codewords = self._choose(level_input, codebook, level, generator)
+            costs, logits = self._costs(level_input, codebook, generator)
+            nearest.append(costs.argmin(dim=1))
+            codes.append(self._even_out(costs, nearest[-1], level))
+            codewords = functional.embedding(codes[-1], codebook)
             constant = codewords.detach()
             codebook_loss = codebook_loss + _mean_square(level_input.detach() - codewords)
             commitment_loss = commitment_loss + _mean_square(level_input - constant)
             if not self._splits:
                 residual = residual - constant
             inputs.append(level_input.detach())
-            codes.append(level_codes)
+            if logits is not None:
+                codewords = soften(codewords, logits, codebook, self.config.gumbel_temperature)
             chosen.append(codewords)
-        return Quantization(
-            inputs, codes, self._pass_gradient(latents, chosen), codebook_loss, commitment_loss
-        )
+        quantized = self._pass_gradient(latents, chosen)
+        return Quantization(inputs, codes, nearest, quantized, codebook_loss, commitment_loss)
 
     def _level_input(self, latents: Tensor, residual: Tensor, level: int) -> Tensor:
         return latents.chunk(self.config.levels, dim=1)[level] if self._splits else residual
 
-    def _choose(
-        self, inputs: Tensor, codebook: Tensor, level: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Codes int64[n] of `inputs` (float32[n, d_level]), and their codewords."""
+    def _costs(
+        self, inputs: Tensor, codebook: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Costs float32[n, k] of all codewords, without gradients; with Gumbel also its logits."""
         if self.config.gradient != "gumbel":
-            codes = self._pick(_half_distances(inputs.detach(), codebook.detach()), level)
-            return codes, functional.embedding(codes, codebook)
+            return _half_distances(inputs.detach(), codebook.detach()), None
         half_norms = inputs.square().sum(dim=1, keepdim=True) / 2
         logits = gumbel_logits(_half_distances(inputs, codebook) + half_norms, generator)
-        codes = self._pick(-logits.detach(), level)
-        chosen = functional.embedding(codes, codebook)
-        return codes, soften(chosen, logits, codebook, self.config.gumbel_temperature)
+        return -logits.detach(), logits
 
-    def _pick(self, costs: Tensor, level: int) -> Tensor:
+    def _even_out(self, costs: Tensor, nearest: Tensor, level: int) -> Tensor:
         epsilon = self.config.sinkhorn_epsilon
-        if epsilon > 0 and level == self.config.levels - 1:
-            return even_codes(costs, epsilon)
-        return costs.argmin(dim=1)
+        is_last = level == self.config.levels - 1
+        return even_codes(costs, epsilon) if is_last and epsilon > 0 else nearest
 
     def _pass_gradient(self, latents: Tensor, chosen: list[Tensor]) -> Tensor:
         quantized = self._combine(chosen)

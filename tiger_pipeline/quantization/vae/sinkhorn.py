@@ -24,7 +24,7 @@ def sinkhorn_plan(costs: Tensor, epsilon: float) -> Tensor:
     half_range = ((costs.max() - costs.min()) / 2).clamp_min(torch.finfo(torch.float32).tiny)
     exponents = (costs - costs.amin(dim=1, keepdim=True)) / (epsilon * half_range)
     kernel = exponents.clamp_max_(_LARGEST_EXPONENT).neg_().exp_()
-    column_scales = torch.ones(columns, device=costs.device)
+    column_scales = costs.new_ones(columns)
     for _ in range(_ITERATIONS):
         row_scales = 1 / (rows * (kernel @ column_scales))
         column_scales = 1 / (columns * (row_scales @ kernel))

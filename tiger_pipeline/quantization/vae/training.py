@@ -120,11 +120,16 @@ def _train_epoch(
 
 
 def _observe(model: QuantizingAutoencoder, quantization: Quantization, uses: Tensor) -> None:
-    """Let the codebooks see the batch, and count the use of codewords in `uses`."""
+    """Let the codebooks see the batch, and count in `uses` how often codewords were nearest.
+
+    Under Sinkhorn every codeword is used in training; one that is nearest to nothing would still
+    go unused afterwards.
+    """
     for level, codes in enumerate(quantization.codes):
         model.codebook(level).observe(quantization.inputs[level], codes)
-        ones = torch.ones_like(codes, dtype=uses.dtype)
-        uses[level % len(uses)].index_add_(0, codes, ones)
+        nearest = quantization.nearest[level]
+        ones = torch.ones_like(nearest, dtype=uses.dtype)
+        uses[level % len(uses)].index_add_(0, nearest, ones)
 
 
 def _restart_unused(
@@ -133,7 +138,7 @@ def _restart_unused(
     uses: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Put codewords without use in the epoch onto inputs of its last batch.
+    """Put codewords that were nearest to nothing in the epoch onto inputs of its last batch.
 
     Returns:
         int64[], their number.
