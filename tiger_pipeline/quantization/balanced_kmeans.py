@@ -17,9 +17,11 @@ from tiger_pipeline.quantization.vectors import row_blocks
 _STEP_SHARE, _STEP_DECAY, _LAST_STEP_SHARE = 0.5, 0.97, 0.02
 """First step of the prices over the mean gap between a vector's best two codewords; then its decay,
 down to a share of the first step."""
-_PASSES, _LAST_PASSES = 30, 3000
+_PASSES, _LAST_PASSES = 30, 1000
 """Most updates of the prices in an iteration, and for the final centroids. Prices carry over from
 one iteration to the next, so all but the first few need a handful."""
+_PATIENCE = 200
+"""Updates without a more even assignment, after which none is expected."""
 
 
 def largest_size(vectors: int, codewords: int, balance: float) -> int:
@@ -96,18 +98,22 @@ def _balance(
     """Raise the prices of large clusters and lower those of small ones until all fit.
 
     Returns:
-        The prices float32[k] with the smallest largest cluster that were seen, and its codes.
+        The prices float32[k] that were seen to leave fewest vectors beyond the largest size, and
+        the codes int64[n] by them.
     """
     even = len(distances) / len(prices)
     first_step = _STEP_SHARE * _mean_gap(distances, prices)
     step = first_step
-    best_size, best_prices, best_codes = len(distances) + 1, prices, np.empty(0, dtype=np.int64)
-    for _ in range(passes):
+    least, best_prices, best_codes = len(distances) + 1, prices, np.empty(0, dtype=np.int64)
+    best_pass = 0
+    for done in range(passes):
         codes = _cheapest(distances, prices)
         sizes = np.bincount(codes, minlength=len(prices))
-        if sizes.max() < best_size:
-            best_size, best_prices, best_codes = int(sizes.max()), prices, codes
-        if best_size <= largest:
+        excess = int(np.maximum(sizes - largest, 0).sum())
+        if excess < least:
+            least, best_prices, best_codes = excess, prices, codes
+            best_pass = done
+        if least == 0 or done - best_pass == _PATIENCE:
             break
         prices = prices + (step * np.log((sizes + 1) / (even + 1))).astype(np.float32)
         step = max(step * _STEP_DECAY, _LAST_STEP_SHARE * first_step)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tiger_pipeline.errors import ArtifactError, ConfigurationError
+from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.quantization.balanced_kmeans import (
     fit_balanced_kmeans,
@@ -50,10 +50,12 @@ class BalancedResidualKMeans:
     ) -> "BalancedResidualKMeans":
         """Fit codebooks and prices level by level, on all vectors (float32[n, d]).
 
+        Equal vectors cannot be told apart, so a level where they are many is less even than
+        `config.balance` asks; `progress` is told then.
+
         Raises:
             InputError: the vectors are not a finite float32 matrix.
-            ConfigurationError: a level has fewer distinct vectors than codewords, or vectors too
-                alike to be spread as evenly as `balance` asks.
+            ConfigurationError: a level has fewer distinct vectors than codewords.
         """
         check_vectors_to_fit(vectors)
         residuals = normalize_rows(vectors) if config.normalize == "l2" else vectors.copy()
@@ -71,7 +73,7 @@ class BalancedResidualKMeans:
                     residuals, start, config.iterations, largest, task
                 )
                 codes = priced_codewords(residuals, codebook, price)
-                _check_sizes(codes, config, level)
+                _note_uneven(codes, config, level, progress)
                 codebooks.append(codebook)
                 prices.append(price)
                 residuals -= codebook[codes]
@@ -137,14 +139,14 @@ class BalancedResidualKMeans:
         return {**name_codebooks(self.codebooks), **prices}
 
 
-def _check_sizes(codes: np.ndarray, config: BalancedResidualKMeansConfig, level: int) -> None:
+def _note_uneven(
+    codes: np.ndarray, config: BalancedResidualKMeansConfig, level: int, progress: Progress
+) -> None:
     largest = int(np.bincount(codes, minlength=config.codewords).max())
     allowed = largest_size(len(codes), config.codewords, config.balance)
     if largest > allowed:
-        share = largest * config.codewords / len(codes)
-        raise ConfigurationError(
-            f"At level {level} one codeword keeps {largest} items, {share:.2f} × the mean, where "
-            f"`balance` {config.balance:g} allows {allowed}: too many items have equal or almost "
-            "equal embeddings, which only the suffix can tell apart. Raise `balance`, lower "
-            "`codewords`, or use the kind residual_kmeans."
+        progress.note(
+            f"Level {level} is not as even as `balance` {config.balance:g} asks: one codeword "
+            f"keeps {largest} items, where {allowed} are allowed. That many have equal or almost "
+            "equal vectors at this level; with fewer `codewords` there are fewer of them."
         )

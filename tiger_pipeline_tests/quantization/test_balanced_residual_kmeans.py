@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tiger_pipeline.errors import ArtifactError, ConfigurationError, InputError
+from tiger_pipeline.progress import NoProgress
 from tiger_pipeline.quantization.balanced_residual_kmeans import BalancedResidualKMeans
 from tiger_pipeline.quantization.config import BalancedResidualKMeansConfig
 from tiger_pipeline.quantization.quantizer import fit_quantizer
@@ -52,14 +53,25 @@ def test_the_seed_decides():
     assert not np.array_equal(first["codebook_0"], other["codebook_0"])
 
 
-def test_equal_vectors_that_cannot_be_spread_are_refused_with_what_to_change():
+class Notes(NoProgress):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.messages.append(message)
+
+
+def test_equal_vectors_that_cannot_be_spread_are_reported():
     crowded = np.concatenate([np.tile(VECTORS[:1], (200, 1)), VECTORS[:500]])
-    with pytest.raises(
-        ConfigurationError, match=r"level 0 one codeword keeps 2\d\d items, 4\..*Raise `balance`"
-    ):
-        fit_quantizer(CONFIG, crowded)
-    relaxed = CONFIG.model_copy(update={"balance": 6.0})
-    assert fit_quantizer(relaxed, crowded).assign(crowded).shape == (700, 3)
+    notes = Notes()
+    codes = fit_quantizer(CONFIG, crowded, notes).assign(crowded)
+    assert np.bincount(codes[:, 0]).max() >= 200
+    assert np.bincount(codes[200:, 0], minlength=16).max() <= 50
+    assert "Level 0 is not as even as `balance` 1.05 asks" in notes.messages[0]
+    assert "where 45 are allowed" in notes.messages[0]
+    even = Notes()
+    fit_quantizer(CONFIG, VECTORS, even)
+    assert even.messages == []
 
 
 def test_bad_vectors_are_refused():
