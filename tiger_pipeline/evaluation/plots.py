@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 # The palette of Okabe and Ito (2008), which stays apart under every kind of color blindness.
 BLUE, ORANGE, VERMILLION = "#0072B2", "#E69F00", "#D55E00"
 GRAY, INK, GRID = "#9AA3AE", "#1F2933", "#E4E7EB"
+_CURVES = (BLUE, ORANGE, GREEN, VERMILLION)
 _DPI = 150
 
 
@@ -75,6 +77,45 @@ def training_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None
     _label(left, "Training loss", "epoch", "cross-entropy")
     _label(right, f"Validation NDCG@10{shown}", "epoch", "")
     return figure_png(figure)
+
+
+def quantizer_curves(history: Sequence[Mapping[str, Any]], best_epoch: int) -> bytes:
+    """Losses, perplexity and utilization a level, and colliding items by epoch of a quantizer.
+
+    Args:
+        history: rows of `quantization.training_history.TrainingHistory`.
+        best_epoch: the epoch that was kept, marked.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, panels = _panels(2, 2, height=5.2)
+    evaluated = [row for row in history if row["perplexity"] is not None]
+    _draw(panels[0], history, "reconstruction_loss", "reconstruction", ORANGE)
+    _draw(panels[0], history, "codebook_loss", "codebook", BLUE)
+    for level, color in zip(range(len(evaluated[0]["perplexity"])), cycle(_CURVES), strict=False):
+        for panel, figure_of_level in ((panels[1], "perplexity"), (panels[2], "utilization")):
+            values = [row[figure_of_level][level] for row in evaluated]
+            epochs = [row["epoch"] for row in evaluated]
+            panel.plot(epochs, values, color, linewidth=1.6, label=f"level {level + 1}")
+    _draw(panels[3], evaluated, "colliding_items", None, VERMILLION)
+    titles = ("Training losses", "Perplexity", "Codewords in use", "Colliding items")
+    for panel, title in zip(panels, titles, strict=True):
+        panel.axvline(best_epoch, color=GRAY, linestyle="--", linewidth=1.2)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.margins(x=0.02)
+        _label(panel, title, "epoch", "")
+    panels[2].set_ylim(0, 1.05)
+    for panel in panels[:2]:
+        panel.legend(fontsize=8, frameon=False)
+    figure.suptitle(f"Dashed: epoch {best_epoch}, which was kept", fontsize=9, color=INK)
+    return figure_png(figure)
+
+
+def _draw(
+    panel: "Axes", rows: Sequence[Mapping[str, Any]], name: str, label: str | None, color: str
+) -> None:
+    epochs = [row["epoch"] for row in rows]
+    panel.plot(epochs, [row[name] for row in rows], color, linewidth=1.6, label=label)
 
 
 def accuracy_bars(

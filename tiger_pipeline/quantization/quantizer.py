@@ -1,6 +1,7 @@
 """What every quantizer offers, and how one is fitted, saved and loaded."""
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,19 +10,35 @@ import pydantic
 
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.progress import NoProgress, Progress
+from tiger_pipeline.quantization.balanced_residual_kmeans import BalancedResidualKMeans
 from tiger_pipeline.quantization.config import QuantizerConfig
+from tiger_pipeline.quantization.product_kmeans import ProductKMeans
 from tiger_pipeline.quantization.random_codes import RandomCodes
 from tiger_pipeline.quantization.residual_kmeans import ResidualKMeans
+from tiger_pipeline.quantization.training_history import TrainingHistory
 from tiger_pipeline.storage.atomic import atomic_directory
 
 FORMAT_VERSION = 1
 _CONFIG_FILE = "config.json"
 _TENSOR_FILE = "model.safetensors"
+_HISTORY_FILE = "history.json"
 
-_KINDS: dict[str, type[RandomCodes] | type[ResidualKMeans]] = {
+_UNTRAINED: dict[str, Any] = {
     "random": RandomCodes,
     "residual_kmeans": ResidualKMeans,
+    "balanced_residual_kmeans": BalancedResidualKMeans,
+    "product_kmeans": ProductKMeans,
 }
+_TRAINED = ("rq_vae", "product_vae")
+
+
+def _class_of(kind: str) -> Any:
+    """The class of quantizers of a kind; PyTorch is imported only for those that need it."""
+    if kind not in _TRAINED:
+        return _UNTRAINED[kind]
+    from tiger_pipeline.quantization.vae_quantizer import VaeQuantizer
+
+    return VaeQuantizer
 
 
 class Quantizer(Protocol):
@@ -57,6 +74,10 @@ class Quantizer(Protocol):
     def tensors(self) -> dict[str, np.ndarray]:
         """All that was fitted, by name."""
 
+    @property
+    def history(self) -> TrainingHistory | None:
+        """How it was trained; None for quantizers that are not trained by epochs."""
+
 
 def fit_quantizer(
     config: QuantizerConfig, vectors: np.ndarray, progress: Progress | None = None
@@ -70,9 +91,10 @@ def fit_quantizer(
 
     Raises:
         InputError: the vectors are not a finite float32 matrix (the row at fault is named).
-        ConfigurationError: fewer distinct vectors than codewords, or no usable FAISS.
+        ConfigurationError: fewer distinct vectors than codewords, a training that diverges, or no
+            usable FAISS.
     """
-    fit: Any = _KINDS[config.kind].fit
+    fit: Any = _class_of(config.kind).fit
     return fit(config, vectors, progress or NoProgress())
 
 
@@ -100,6 +122,8 @@ def save_quantizer(directory: Path, quantizer: Quantizer, metadata: dict[str, An
     with atomic_directory(directory) as scratch:
         save_file(quantizer.tensors(), scratch / _TENSOR_FILE)
         (scratch / _CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n")
+        if quantizer.history is not None:
+            (scratch / _HISTORY_FILE).write_text(json.dumps(asdict(quantizer.history)) + "\n")
 
 
 def read_quantizer_metadata(directory: Path) -> dict[str, Any]:
@@ -109,6 +133,23 @@ def read_quantizer_metadata(directory: Path) -> dict[str, Any]:
         ArtifactError: as `load_quantizer`.
     """
     return _read_description(directory)["metadata"]
+
+
+def read_training_history(directory: Path) -> TrainingHistory | None:
+    """How the quantizer in `directory` was trained; None if its kind is not trained by epochs.
+
+    Raises:
+        ArtifactError: as `load_quantizer`.
+    """
+    if _read_description(directory)["kind"] not in _TRAINED:
+        return None
+    path = directory / _HISTORY_FILE
+    try:
+        return TrainingHistory(**json.loads(path.read_text()))
+    except FileNotFoundError as error:
+        raise _damaged(path, "it is missing") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(path, str(error)) from error
 
 
 def load_quantizer(directory: Path) -> Quantizer:
@@ -121,11 +162,12 @@ def load_quantizer(directory: Path) -> Quantizer:
     from safetensors.numpy import load_file
 
     description = _read_description(directory)
-    quantizer_class: Any = _KINDS.get(description["kind"])
-    if quantizer_class is None:
+    known = (*_UNTRAINED, *_TRAINED)
+    kind = description["kind"]
+    if kind not in known:
         raise ArtifactError(
             f"{directory / _CONFIG_FILE} describes a quantizer of the unknown kind "
-            f"{description['kind']!r} (known: {', '.join(_KINDS)}). Was it written by a newer "
+            f"{kind!r} (known: {', '.join(known)}). Was it written by a newer "
             "version? Upgrade tiger-pipeline, or materialize the asset codebooks again."
         )
     try:
@@ -135,7 +177,9 @@ def load_quantizer(directory: Path) -> Quantizer:
         raise _damaged(directory / _TENSOR_FILE, "it is missing") from error
     except (SafetensorError, OSError, pydantic.ValidationError) as error:
         raise _damaged(directory, str(error)) from error
-    return quantizer_class.from_tensors(config, tensors)
+    quantizer = _class_of(kind).from_tensors(config, tensors)
+    history = read_training_history(directory)
+    return quantizer if history is None else replace(quantizer, history=history)
 
 
 def _read_description(directory: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Random codes: the floor that every quantizer must beat."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,11 +23,13 @@ class RandomCodes:
         config: how it was fitted.
         weights: uint64[d + 1], multipliers of the hash.
         mean: float32[d], mean of the vectors that it was fitted on.
+        history: None, as nothing is trained by epochs.
     """
 
     config: RandomConfig
     weights: np.ndarray
     mean: np.ndarray
+    history: ClassVar[None] = None
 
     @classmethod
     def fit(cls, config: RandomConfig, vectors: np.ndarray, progress: Progress) -> "RandomCodes":

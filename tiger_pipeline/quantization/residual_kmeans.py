@@ -1,15 +1,15 @@
 """Residual k-means: each level clusters what the levels before left over."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from tiger_pipeline.errors import ArtifactError
-from tiger_pipeline.progress import Progress, ProgressTask
+from tiger_pipeline.progress import Progress
+from tiger_pipeline.quantization.codebook_fit import fit_codebook
+from tiger_pipeline.quantization.codebook_tensors import name_codebooks, read_residual_codebooks
 from tiger_pipeline.quantization.config import ResidualKMeansConfig
-from tiger_pipeline.quantization.kmeans import fit_kmeans
-from tiger_pipeline.quantization.kmeans_initialization import initial_centroids
-from tiger_pipeline.quantization.nearest import nearest_codewords, squared_distances
+from tiger_pipeline.quantization.nearest import nearest_codewords
 from tiger_pipeline.quantization.vectors import (
     check_enough_distinct,
     check_vectors,
@@ -26,10 +26,12 @@ class ResidualKMeans:
     Attributes:
         config: how it was fitted.
         codebooks: a float32[codewords, d] for each level.
+        history: None, as nothing is trained by epochs.
     """
 
     config: ResidualKMeansConfig
     codebooks: tuple[np.ndarray, ...]
+    history: ClassVar[None] = None
 
     @classmethod
     def fit(
@@ -55,7 +57,15 @@ class ResidualKMeans:
             for level in range(config.levels):
                 check_enough_distinct(residuals, config.codewords, level)
                 generator = np.random.default_rng([config.seed, level])
-                codebook, codes = _fit_level(config, residuals, generator, task)
+                codebook, codes = fit_codebook(
+                    config.initialization,
+                    residuals,
+                    config.codewords,
+                    config.iterations,
+                    config.tolerance,
+                    generator,
+                    task,
+                )
                 codebooks.append(codebook)
                 residuals -= codebook[codes]
         return cls(config, tuple(codebooks))
@@ -69,23 +79,7 @@ class ResidualKMeans:
         Raises:
             ArtifactError: a codebook is missing or has another shape than `config` says.
         """
-        codebooks: list[np.ndarray] = []
-        for level in range(config.levels):
-            codebook = tensors.get(f"codebook_{level}")
-            dimension = codebooks[0].shape[1] if codebooks else None
-            if (
-                codebook is None
-                or codebook.ndim != 2
-                or len(codebook) != config.codewords
-                or dimension not in (None, codebook.shape[1])
-            ):
-                raise ArtifactError(
-                    f"The codebook of level {level} is missing or does not have "
-                    f"{config.codewords} codewords of the same dimension as the others. "
-                    "Materialize the asset codebooks again."
-                )
-            codebooks.append(codebook)
-        return cls(config, tuple(codebooks))
+        return cls(config, read_residual_codebooks(tensors, config.levels, config.codewords))
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
@@ -121,39 +115,4 @@ class ResidualKMeans:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The codebooks, by name."""
-        return {f"codebook_{level}": codebook for level, codebook in enumerate(self.codebooks)}
-
-
-def _fit_level(
-    config: ResidualKMeansConfig,
-    residuals: np.ndarray,
-    generator: np.random.Generator,
-    task: ProgressTask,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fit one codebook, each of whose codewords is the nearest of at least one residual.
-
-    Returns:
-        The codebook float32[codewords, d], and the codes int64[n] of the residuals.
-    """
-    start = initial_centroids(config.initialization, residuals, config.codewords, generator)
-    codebook = fit_kmeans(residuals, start, config.iterations, config.tolerance, generator, task)
-    # The last update can leave a codeword without a vector. Moving it onto a vector that is not
-    # described exactly lowers the inertia, so this ends.
-    while True:
-        codes = nearest_codewords(residuals, codebook)
-        unused = np.flatnonzero(np.bincount(codes, minlength=len(codebook)) == 0)
-        if not len(unused):
-            return codebook, codes
-        errors = np.concatenate(
-            [
-                squared_distances(residuals[block], codebook[codes[block]])
-                for block in row_blocks(len(residuals))
-            ]
-        )
-        rows = generator.choice(
-            len(errors),
-            size=min(len(unused), int(np.count_nonzero(errors))),
-            replace=False,
-            p=errors / errors.sum(),
-        )
-        codebook[unused[: len(rows)]] = residuals[rows]
+        return name_codebooks(self.codebooks)

@@ -1,16 +1,20 @@
 """How well codes use their codebooks, describe the vectors and tell the items apart."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tiger_pipeline.errors import InputError
 from tiger_pipeline.quantization.code_groups import group_by_codes
-from tiger_pipeline.quantization.quantizer import Quantizer
 from tiger_pipeline.quantization.vectors import row_blocks
 
+if TYPE_CHECKING:
+    from tiger_pipeline.quantization.quantizer import Quantizer
 
-def code_statistics(quantizer: Quantizer, vectors: np.ndarray, codes: np.ndarray) -> dict[str, Any]:
+
+def code_statistics(
+    quantizer: "Quantizer", vectors: np.ndarray, codes: np.ndarray
+) -> dict[str, Any]:
     """Figures on the codes of a catalog, JSON-like.
 
     Args:
@@ -70,25 +74,30 @@ def collision_statistics(codes: np.ndarray) -> dict[str, Any]:
     }
 
 
+def perplexity(counts: np.ndarray) -> float:
+    """Exponential of the entropy of code use; `counts` (int64[codewords]) are not all 0."""
+    shares = counts[counts > 0] / counts.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
 def _level_statistics(
     level: int, counts: np.ndarray, error: float, variance: float
 ) -> dict[str, Any]:
     used = int(np.count_nonzero(counts))
-    shares = counts[counts > 0] / counts.sum()
     relative = error / variance if variance > 0 else (None if error > 0 else 0.0)
     return {
         "level": level,
         "codewords": len(counts),
         "used": used,
         "utilization": used / len(counts),
-        "perplexity": float(np.exp(-(shares * np.log(shares)).sum())),
+        "perplexity": perplexity(counts),
         "reconstruction_mse": error,
         "relative_reconstruction_error": relative,
     }
 
 
 def _reconstruction_errors(
-    quantizer: Quantizer, vectors: np.ndarray, codes: np.ndarray
+    quantizer: "Quantizer", vectors: np.ndarray, codes: np.ndarray
 ) -> tuple[list[float], float]:
     """Mean squared error with the codes up to each level, and the variance of the vectors."""
     levels = codes.shape[1]

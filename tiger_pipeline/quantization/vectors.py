@@ -92,6 +92,20 @@ def check_enough_distinct(vectors: np.ndarray, codewords: int, level: int) -> No
     )
 
 
+def check_enough_distinct_in_part(part: np.ndarray, codewords: int, level: int) -> None:
+    """Check that a part of the vectors (float32[n, d_part]) can fill `codewords` clusters.
+
+    Raises:
+        ConfigurationError: fewer distinct rows than codewords.
+    """
+    distinct = count_distinct(part, codewords)
+    if distinct < codewords:
+        raise ConfigurationError(
+            f"Part {level} of the embeddings takes only {distinct} distinct values for {codewords} "
+            f"codewords. Lower `codewords` to {distinct} or less, or lower `levels`."
+        )
+
+
 def normalize_rows(vectors: np.ndarray) -> np.ndarray:
     """`vectors` (float32[n, d]) scaled to unit length; a zero row stays zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

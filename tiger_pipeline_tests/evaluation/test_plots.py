@@ -16,6 +16,28 @@ _LONG_HISTORY = [
     }
     for epoch in range(1, 301)
 ]
+
+
+def _quantizer_rows(epochs: int, levels: int, every: int) -> list[dict]:
+    rows = []
+    for epoch in range(1, epochs + 1):
+        share = epoch / epochs
+        evaluated = epoch % every == 0 or epoch == epochs
+        rows.append(
+            {
+                "epoch": epoch,
+                "reconstruction_loss": 1 / (1 + 5 * share),
+                "codebook_loss": 0.2 * share,
+                "perplexity": [200 + 50 * share - 5 * i for i in range(levels)],
+                "utilization": [1 - 0.02 * i for i in range(levels)],
+                "colliding_items": int(3000 - 1000 * share),
+            }
+        )
+        if not evaluated:
+            rows[-1].update(perplexity=None, utilization=None, colliding_items=None)
+    return rows
+
+
 _MANY_MODELS = {f"rqvae_rotation_no_kmeans_init_{i}": 0.07 / (i + 1) for i in range(20)}
 _COUNTS = np.random.default_rng(0).integers(0, 400, size=(8, 1024)).tolist()
 
@@ -23,6 +45,10 @@ PICTURES = {
     "training, long": lambda: plots.training_curves(_LONG_HISTORY, 150),
     "training, one epoch, never validated": lambda: plots.training_curves(
         [{"epoch": 1, "train_loss": 2.0, "valid_ndcg@10": None}], None
+    ),
+    "quantizer, long": lambda: plots.quantizer_curves(_quantizer_rows(1000, 3, 10), 900),
+    "quantizer, one epoch, eight levels": lambda: plots.quantizer_curves(
+        _quantizer_rows(1, 8, 10), 1
     ),
     "accuracy, many models": lambda: plots.accuracy_bars(
         {"HR@10": _MANY_MODELS, "NDCG@10": _MANY_MODELS}, ["x"], "test"

@@ -4,11 +4,19 @@ import numpy as np
 import pytest
 
 from tiger_pipeline.errors import ArtifactError
-from tiger_pipeline.quantization.config import RandomConfig, ResidualKMeansConfig
+from tiger_pipeline.quantization.config import (
+    BalancedResidualKMeansConfig,
+    ProductKMeansConfig,
+    ProductVaeConfig,
+    RandomConfig,
+    ResidualKMeansConfig,
+    ResidualVaeConfig,
+)
 from tiger_pipeline.quantization.quantizer import (
     fit_quantizer,
     load_quantizer,
     read_quantizer_metadata,
+    read_training_history,
     save_quantizer,
 )
 from tiger_pipeline_tests.quantization.synthetic import blobs
@@ -17,8 +25,12 @@ VECTORS = blobs(120, 5, centers=10, seed=0)
 CONFIGS = [
     RandomConfig(levels=2, codewords=8, seed=3),
     ResidualKMeansConfig(levels=2, codewords=8, iterations=3, normalize="none"),
+    BalancedResidualKMeansConfig(levels=2, codewords=8, iterations=3, balance=1.2),
+    ProductKMeansConfig(levels=2, codewords=8, iterations=3),
+    ResidualVaeConfig(levels=2, codewords=8, hidden=(6,), code_dimension=4, epochs=2),
+    ProductVaeConfig(levels=2, codewords=8, hidden=(), code_dimension=4, epochs=2, codebook="ema"),
 ]
-KMEANS = CONFIGS[1]
+KMEANS, RQ_VAE = CONFIGS[1], CONFIGS[4]
 
 
 @pytest.fixture
@@ -40,6 +52,9 @@ def test_a_quantizer_survives_saving_and_loading(config, tmp_path):
     np.testing.assert_array_equal(loaded.assign(VECTORS), codes)
     np.testing.assert_array_equal(loaded.reconstruct(codes), quantizer.reconstruct(codes))
     assert read_quantizer_metadata(tmp_path / "q") == {"embeddings": "abc"}
+    assert loaded.history == quantizer.history
+    assert read_training_history(tmp_path / "q") == quantizer.history
+    assert (quantizer.history is not None) is config.kind.endswith("_vae")
 
 
 def test_the_description_says_all_that_decides_the_result(saved):
@@ -104,6 +119,21 @@ def test_a_truncated_tensor_file_is_named(saved):
     (saved / "model.safetensors").write_bytes(whole[:-10])
     with pytest.raises(ArtifactError, match="cannot be read"):
         load_quantizer(saved)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "history.json cannot be read: it is missing"),
+        (lambda path: path.write_text("[]"), "history.json cannot be read"),
+        (lambda path: path.write_text('{"rows": []}'), "history.json cannot be read.*best_epoch"),
+    ],
+)
+def test_a_damaged_history_is_named(damage, message, tmp_path):
+    save_quantizer(tmp_path / "q", fit_quantizer(RQ_VAE, VECTORS), {})
+    damage(tmp_path / "q" / "history.json")
+    with pytest.raises(ArtifactError, match=message):
+        load_quantizer(tmp_path / "q")
 
 
 def test_saving_replaces_an_earlier_quantizer_whole(saved):

@@ -1,5 +1,7 @@
 """Quantization stage: codebooks fitted on the embeddings of warm items."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from tiger_pipeline.orchestration.partitions import dataset_and_variant, dataset_variant_partitions
@@ -14,7 +16,7 @@ GROUP = "quantization"
 @dg.asset(
     partitions_def=dataset_variant_partitions,
     group_name=GROUP,
-    kinds={"faiss"},
+    kinds={"faiss", "torch"},
     code_version="1",
     pool="gpu",
 )
@@ -47,5 +49,21 @@ def codebooks(
                 code_use(facts.statistics["code_counts"], [row["perplexity"] for row in levels]),
                 "Use of each codeword",
             ),
+            **_training(directory),
         }
     )
+
+
+def _training(directory: Path) -> dict[str, dg.MetadataValue]:
+    """Metadata on how the quantizer in `directory` was trained, if it was."""
+    from tiger_pipeline.evaluation.plots import quantizer_curves
+    from tiger_pipeline.quantization.quantizer import read_training_history
+
+    history = read_training_history(directory)
+    if history is None:
+        return {}
+    picture = quantizer_curves(history.rows, history.best_epoch)
+    return {
+        "best_epoch": dg.MetadataValue.int(history.best_epoch),
+        "training": picture_preview(picture, "Training of the quantizer"),
+    }

@@ -1,0 +1,1 @@
+"""The quantizing autoencoders: network, codebooks, gradients, training; one idea a file."""
