@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # The palette of Okabe and Ito (2008), which stays apart under every kind of color blindness.
-BLUE, ORANGE, VERMILLION = "#0072B2", "#E69F00", "#D55E00"
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GRAY, INK, GRID = "#9AA3AE", "#1F2933", "#E4E7EB"
 _CURVES = (BLUE, ORANGE, GREEN, VERMILLION)
 _DPI = 150
