@@ -61,6 +61,13 @@ class Prefixes(Protocol):
         """
 
 
+class DensePrefixes(Prefixes, Protocol):
+    """Prefixes of a generator that also scores items as wholes."""
+
+    def item_logp(self) -> Tensor:
+        """float32[users, n_items], log-probabilities of the next item by the dense head."""
+
+
 class Generator(nn.Module, ABC):
     """A network that gives the probability of an item's codes, level by level, after a history.
 
@@ -80,6 +87,14 @@ class Generator(nn.Module, ABC):
         self.codebook_sizes = codebook_sizes
         self.n_items = len(semantic_ids.item_ids)
 
+    @property
+    def text_embeddings(self) -> Tensor | None:
+        """float32[n_items, d] that the network was built on, or None if it reads no text.
+
+        They are no weights: a checkpoint keeps them once, a training state not at all.
+        """
+        return None
+
     @abstractmethod
     def training_examples(self, histories: Histories) -> Examples:
         """Examples in which every interaction of `histories` is a target exactly once."""
@@ -95,3 +110,11 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def encode(self, batch: Batch) -> Prefixes:
         """Encode each user's history once; the result holds one empty prefix a user."""
+
+
+class DenseGenerator(Generator):
+    """A generator that, beside generating codes, scores all items at once by a dense head."""
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> DensePrefixes:
+        """See `Generator.encode`."""
