@@ -27,6 +27,7 @@ from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.generation.causal_blocks import Block
 from tiger_pipeline.generation.code_head import CodeHead
 from tiger_pipeline.generation.config import ItemDecoderConfig
+from tiger_pipeline.generation.full_softmax import full_softmax_loss
 from tiger_pipeline.generation.generator import Batch, DenseGenerator
 from tiger_pipeline.generation.item_batches import ItemBatch, ItemExamples
 from tiger_pipeline.generation.tokens import BEGIN, ItemTokenizer
@@ -148,11 +149,10 @@ class ItemDecoder(DenseGenerator):
             x, _ = block(x)
         return self.norm(x)
 
-    def item_logits(self, contexts: Tensor, item_vectors: Tensor) -> Tensor:
-        """The dense head: logits float32[m, n_items] of contexts [m, width]."""
-        queries = F.normalize(self.dense_query(contexts), dim=-1)
-        cosines = queries @ F.normalize(item_vectors, dim=-1).T
-        return cosines.float() * torch.exp(-self.log_temperature)
+    def dense_queries(self, contexts: Tensor) -> Tensor:
+        """The dense head's side of the user: contexts [m, width] as directions over temperature."""
+        directions = F.normalize(self.dense_query(contexts), dim=-1)
+        return directions * torch.exp(-self.log_temperature)
 
     def loss(self, batch: Batch) -> Tensor:
         """Cross-entropy of the codes plus, weighted, that of the items; a target's mean."""
@@ -161,8 +161,8 @@ class ItemDecoder(DenseGenerator):
         contexts = self.contexts(batch.items, vectors).flatten(0, 1)[batch.target_rows]
         total = self._codes_loss(contexts, batch.targets)
         if self.config.dense_loss_weight:
-            logits = self.item_logits(contexts, vectors)
-            dense = F.cross_entropy(logits, batch.targets, reduction="sum")
+            queries, directions = self.dense_queries(contexts), F.normalize(vectors, dim=-1)
+            dense = full_softmax_loss(queries, directions, batch.targets)
             total = total + self.config.dense_loss_weight * dense
         return total / batch.n_targets
 
@@ -230,4 +230,5 @@ class ItemDecoderPrefixes:
 
     def item_logp(self) -> Tensor:
         """See `DensePrefixes.item_logp`."""
-        return self.model.item_logits(self.context, self.item_vectors).log_softmax(-1)
+        directions = F.normalize(self.item_vectors, dim=-1)
+        return (self.model.dense_queries(self.context) @ directions.T).float().log_softmax(-1)
