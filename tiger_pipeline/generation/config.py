@@ -13,6 +13,7 @@ class CausalTransformerConfig(StrictConfig):
     reads_text: ClassVar[bool] = False
     """Whether the network is built on the items' text embeddings beside their codes."""
 
+    kind: str
     blocks: int = Field(2, ge=1, le=64)
     width: int = Field(128, ge=8)
     heads: int = Field(4, ge=1)

@@ -92,7 +92,10 @@ def test_a_folder_named_in_the_environment_is_read(folder: Path, monkeypatch: py
         ("training: {max_epochs: 0}", r"training\.max_epochs: .* greater than or equal to 1"),
         ("training: {max_epochs: many}", r"training\.max_epochs: .* integer"),
         ("model: {quantizer: {kind: magic}}", r"model\.quantizer: .*'magic'"),
-        ("model: {generator: {width: 100, heads: 3}}", "width 100 is not a multiple of heads 3"),
+        (
+            "model: {generator: {kind: decoder, width: 10, heads: 3}}",
+            "width 10 is not a multiple of heads 3",
+        ),
         ("evaluation: {cutoffs: [10, 5]}", "cutoffs must be positive and ascending"),
         ("evaluation: {beams: 10}", "beams 10 cannot give lists of 20 items"),
     ],
