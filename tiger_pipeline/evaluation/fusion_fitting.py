@@ -4,7 +4,7 @@ Every candidate of every user is scored once; a set of weights then costs one pr
 so that a whole grid of them is tried. Only ratios of weights matter: the dense head's stays 1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -46,46 +46,65 @@ def fit_fusion(
         histories: n item sequences, n > 0.
         targets: int[n], the item that came after each.
     """
-    scored = [(candidates, targets[rows]) for rows, candidates in recommender.candidates(histories)]
+    found = _Found.of(recommender, histories, targets)
     grid = [FusionWeights(codes, 1.0, prior) for codes, prior in product(WEIGHTS, WEIGHTS)]
-    weights = _best(grid, scored, exclude_seen=True)
-    with_seen = (replace(weights, seen=seen) for seen in SEEN_WEIGHTS)
-    ranks = fused_ranks(scored, weights, exclude_seen=True)
+    weights = found.best(grid, exclude_seen=True)
+    with_seen = [replace(weights, seen=seen) for seen in SEEN_WEIGHTS]
+    ranks = found.ranks(weights, exclude_seen=True)
     return FittedFusion(
-        _best(with_seen, scored, exclude_seen=False),
+        found.best(with_seen, exclude_seen=False),
         {f"{metric}@{_CUTOFF}": measure(ranks, _CUTOFF) for metric, measure in METRICS.items()},
     )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """The users whose target is a candidate: no weights can find the targets of the others.
+
+    Attributes:
+        scored: batches of candidates and targets int[n].
+        n_others: the other users.
+    """
+
+    scored: list[tuple[ScoredCandidates, np.ndarray]]
+    n_others: int
+
+    @classmethod
+    def of(
+        cls, recommender: FusedRecommender, histories: Histories, targets: np.ndarray
+    ) -> "_Found":
+        scored = []
+        for rows, candidates in recommender.candidates(histories):
+            found = (candidates.items == targets[rows, None]).any(axis=1)
+            scored.append((candidates.select(found), targets[rows][found]))
+        return cls(scored, len(targets) - sum(len(wanted) for _, wanted in scored))
+
+    def ranks(self, weights: FusionWeights, exclude_seen: bool) -> np.ndarray:
+        """Ranks of all users' targets, the users in another order."""
+        parts = [fused_ranks(*batch, weights, exclude_seen) for batch in self.scored]
+        return np.concatenate([*parts, np.full(self.n_others, NOT_RECOMMENDED)])
+
+    def best(self, grid: Sequence[FusionWeights], exclude_seen: bool) -> FusionWeights:
+        """Of the grid, by NDCG."""
+        return max(grid, key=lambda weights: ndcg(self.ranks(weights, exclude_seen), _CUTOFF))
+
+
 def fused_ranks(
-    scored: Iterable[tuple[ScoredCandidates, np.ndarray]],
-    weights: FusionWeights,
-    exclude_seen: bool,
+    candidates: ScoredCandidates, targets: np.ndarray, weights: FusionWeights, exclude_seen: bool
 ) -> np.ndarray:
-    """Ranks of the targets among the candidates, from 1; 0 where they are no candidates.
+    """Ranks int[n] of the targets among the candidates, from 1; 0 where they are none.
 
     Args:
-        scored: batches of users: candidates and targets int[n].
+        candidates: of n users.
+        targets: int[n], item indices.
         weights: of the scores.
         exclude_seen: items of the user's own history are no candidates.
     """
-    ranks = []
-    for candidates, targets in scored:
-        scores = candidates.fused(weights, exclude_seen)
-        is_target = candidates.items == targets[:, None]
-        of_target = np.where(is_target, scores, -np.inf).max(axis=1, initial=-np.inf)
-        # As in the recommendations, the lower of two items of equal score comes first.
-        before = (scores > of_target[:, None]) | (
-            (scores == of_target[:, None]) & (candidates.items < targets[:, None])
-        )
-        rank = 1 + before.sum(axis=1)
-        ranks.append(np.where(of_target > -np.inf, rank, NOT_RECOMMENDED))
-    return np.concatenate(ranks)
-
-
-def _best(
-    grid: Iterable[FusionWeights],
-    scored: list[tuple[ScoredCandidates, np.ndarray]],
-    exclude_seen: bool,
-) -> FusionWeights:
-    return max(grid, key=lambda weights: ndcg(fused_ranks(scored, weights, exclude_seen), _CUTOFF))
+    scores = candidates.fused(weights, exclude_seen)
+    is_target = candidates.items == targets[:, None]
+    of_target = np.where(is_target, scores, -np.inf).max(axis=1, initial=-np.inf)
+    # As in the recommendations, the lower of two items of equal score comes first.
+    before = (scores > of_target[:, None]) | (
+        (scores == of_target[:, None]) & (candidates.items < targets[:, None])
+    )
+    return np.where(of_target > -np.inf, 1 + before.sum(axis=1), NOT_RECOMMENDED)

@@ -70,6 +70,10 @@ class ScoredCandidates:
     logp: np.ndarray
     seen: np.ndarray
 
+    def select(self, rows: np.ndarray) -> "ScoredCandidates":
+        """The users at `rows` (a mask bool[n], or indices)."""
+        return ScoredCandidates(self.items[rows], self.logp[rows], self.seen[rows])
+
     def fused(self, weights: FusionWeights, exclude_seen: bool) -> np.ndarray:
         """float32[n, m], the weighted sums; −inf where there is no item, or it is excluded."""
         scores = self.logp @ weights.of_scores()

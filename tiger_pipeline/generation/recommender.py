@@ -64,7 +64,8 @@ class Searcher:
     def encoded(
         self, histories: Histories, encode: Callable[[Any], PrefixesT]
     ) -> Iterator[tuple[np.ndarray, PrefixesT]]:
-        """The users in batches of similar length.
+        """The users in batches of similar length; what is done with a batch runs in the device's
+        precision too.
 
         Args:
             histories: of all users.

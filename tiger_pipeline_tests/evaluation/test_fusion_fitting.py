@@ -88,8 +88,8 @@ def test_ranks_by_hand() -> None:
     weights = FusionWeights(2.0, 1.0, 1.0, seen=-5.0)
     targets = np.array([7, 1, 3])
     # User 0: 4 and 7 are equal but 4 was seen. User 2: the target is no candidate.
-    assert fused_ranks([(candidates, targets)], weights, exclude_seen=True).tolist() == [1, 2, 0]
+    assert fused_ranks(candidates, targets, weights, exclude_seen=True).tolist() == [1, 2, 0]
     equal = replace(weights, seen=0.0)
-    assert fused_ranks([(candidates, targets)], equal, exclude_seen=False).tolist() == [2, 2, 0]
-    assert fused_ranks([(candidates, targets)], weights, exclude_seen=False).tolist() == [1, 2, 0]
-    assert fused_ranks([(candidates, np.array([4, 1, 3]))], weights, True).tolist() == [0, 2, 0]
+    assert fused_ranks(candidates, targets, equal, exclude_seen=False).tolist() == [2, 2, 0]
+    assert fused_ranks(candidates, targets, weights, exclude_seen=False).tolist() == [1, 2, 0]
+    assert fused_ranks(candidates, np.array([4, 1, 3]), weights, True).tolist() == [0, 2, 0]
