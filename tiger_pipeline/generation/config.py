@@ -42,6 +42,9 @@ class ItemDecoderConfig(CausalTransformerConfig):
     kind: Literal["item_decoder"] = "item_decoder"
     dropout: float = Field(0.4, ge=0, lt=1)
     history_items: int = Field(50, ge=1, description="Most recent items that the model sees.")
+    head_ratio: float = Field(
+        2.0, gt=0, description="Width of the code head's MLPs over that of the model."
+    )
     item_dropout: float = Field(
         0.1,
         ge=0,

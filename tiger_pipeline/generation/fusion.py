@@ -20,7 +20,7 @@ from tiger_pipeline.generation.exclusion import closed_states
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes
 from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations
 from tiger_pipeline.generation.recommender import Searcher
-from tiger_pipeline.generation.teacher_forcing import codes_of_items, semantic_id_logp
+from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_of_items
 from tiger_pipeline.progress import NoProgress, Progress
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
@@ -116,7 +116,7 @@ class FusedRecommender:
         self._model = model
         self._prior = prior
         self._weights = weights
-        self._codes = codes_of_items(self._searcher.trie)
+        self._ways = states_of_items(self._searcher.trie)
 
     def recommend(
         self,
@@ -173,7 +173,7 @@ class FusedRecommender:
         known = items.clamp(min=0)
         scores = torch.stack(
             [
-                semantic_id_logp(prefixes, self._codes[known]),
+                semantic_id_logp(prefixes, searcher.trie, self._ways[known]),
                 dense.gather(1, known),
                 torch.from_numpy(self._prior.logp(histories, known.cpu().numpy())).to(dense),
             ],

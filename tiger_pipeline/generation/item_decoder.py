@@ -78,7 +78,7 @@ class ItemDecoder(DenseGenerator):
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
-        inner = int(config.mlp_ratio * width)
+        inner = int(config.head_ratio * width)
         self.code_head = CodeHead(width, inner, self.codebook_sizes, config.dropout)
         self.dense_query = nn.Linear(width, width)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(_INITIAL_TEMPERATURE)))
