@@ -43,6 +43,7 @@ def save_generator(
     Raises:
         ArtifactError: it could not be written.
     """
+    from safetensors import numpy
     from safetensors.torch import save_file
 
     model = result.model
@@ -62,7 +63,8 @@ def save_generator(
     with atomic_directory(directory) as scratch:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, scratch / _WEIGHTS)
         if model.text_embeddings is not None:
-            save_file({_TEXT_KEY: model.text_embeddings.contiguous()}, scratch / _TEXT)
+            text = np.ascontiguousarray(model.text_embeddings)
+            numpy.save_file({_TEXT_KEY: text}, scratch / _TEXT)
         description["weights_fingerprint"] = fingerprint_files([scratch / _WEIGHTS])
         (scratch / _CONFIG).write_text(json.dumps(description, indent=1))
         (scratch / _HISTORY).write_text(json.dumps(result.history, indent=1))

@@ -88,7 +88,7 @@ class Generator(nn.Module, ABC):
         self.n_items = len(semantic_ids.item_ids)
 
     @property
-    def text_embeddings(self) -> Tensor | None:
+    def text_embeddings(self) -> np.ndarray | None:
         """float32[n_items, d] that the network was built on, or None if it reads no text.
 
         They are no weights: a checkpoint keeps them once, a training state not at all.

@@ -43,8 +43,6 @@ class ItemDecoder(DenseGenerator):
 
     config: ItemDecoderConfig
     text: Tensor
-    text_mean: Tensor
-    text_scale: Tensor
     tokens_of_item: Tensor
     needs_suffix: Tensor
 
@@ -64,11 +62,8 @@ class ItemDecoder(DenseGenerator):
         self.level_offsets = tokenizer.vocabulary.level_offsets
         self._add_frozen("tokens_of_item", tokenizer.tokens_of_item.astype(np.int64))
         self._add_frozen("needs_suffix", semantic_ids.needs_suffix)
-        self._add_frozen("text", text_embeddings)
-        mean = text_embeddings.mean(axis=0)
-        self._add_frozen("text_mean", mean)
-        deviation = np.sqrt(np.square(text_embeddings - mean).mean())
-        self._add_frozen("text_scale", np.float32(1 / max(deviation, 1e-12)))
+        self._add_frozen("text", _standardized(text_embeddings))
+        self._text_embeddings = text_embeddings
 
         width = config.width
         self.item_embedding = nn.Embedding(self.n_items, width)
@@ -87,7 +82,7 @@ class ItemDecoder(DenseGenerator):
         text_std = _INITIAL_STD / math.sqrt(text_embeddings.shape[1])
         nn.init.normal_(self.text_projection.weight, std=text_std)
 
-    def _add_frozen(self, name: str, array: np.ndarray | np.float32) -> None:
+    def _add_frozen(self, name: str, array: np.ndarray) -> None:
         """Keep what is no weight on the network's device, but out of its saved state."""
         self.register_buffer(name, torch.tensor(array), persistent=False)
 
@@ -98,9 +93,9 @@ class ItemDecoder(DenseGenerator):
             nn.init.zeros_(module.bias)
 
     @property
-    def text_embeddings(self) -> Tensor:
+    def text_embeddings(self) -> np.ndarray:
         """See `Generator.text_embeddings`."""
-        return self.text
+        return self._text_embeddings
 
     def training_examples(self, histories: Histories) -> ItemExamples:
         """Windows of at most `history_items` + 1 items (see `windows.training_windows`)."""
@@ -123,8 +118,7 @@ class ItemDecoder(DenseGenerator):
         if known is not None:
             own = own * known.unsqueeze(-1)
         codes = self.token_embedding(self.tokens_of_item[:, : self.levels]).sum(1)
-        weight = self.text_projection.weight * self.text_scale
-        return own + codes + F.linear(self.text, weight, -(weight @ self.text_mean))
+        return own + codes + self.text_projection(self.text)
 
     def _known_in_this_step(self) -> Tensor | None:
         if not self.training or self.config.item_dropout == 0:
@@ -190,6 +184,16 @@ class ItemDecoder(DenseGenerator):
         no_codes = torch.zeros_like(context).unsqueeze(1)
         logp = self.code_head(0, context.unsqueeze(1), None).float().log_softmax(-1)
         return ItemDecoderPrefixes(self, 0, logp, context, vectors, no_codes)
+
+
+def _standardized(embeddings: np.ndarray) -> np.ndarray:
+    """Embeddings float32[n, d] moved to mean 0 and scaled to mean square 1.
+
+    Language models put all texts near one another, far from the origin: without this, items would
+    differ by little of their text's vector, and how much the text counts would depend on the model.
+    """
+    centered = embeddings - embeddings.mean(axis=0)
+    return centered / max(float(np.sqrt(np.square(centered).mean())), 1e-12)
 
 
 @dataclass
