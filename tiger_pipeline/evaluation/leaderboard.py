@@ -11,7 +11,7 @@ from tiger_pipeline.evaluation.metrics import METRIC_TITLES
 from tiger_pipeline.evaluation.paired_bootstrap import PerUserRanks
 from tiger_pipeline.evaluation.protocol import EvaluationProtocol
 from tiger_pipeline.evaluation.report_inputs import SUMMARY_FIELDS
-from tiger_pipeline.evaluation.result_tables import MetricValues
+from tiger_pipeline.evaluation.result_tables import MetricValues, codes_alone_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,7 @@ def build_leaderboard(
 
     Args:
         metrics_by_variant: each variant's long metrics table; of it only the rows whose `model`
-            is the variant are used.
+            is the variant, or the variant by its codes alone, are used.
         summaries: each variant's `report.read_summary`, and what is known of baselines.
         baselines: long metrics table of the baselines; rows of a variant's own name are ignored.
         ranks_by_variant: each variant's long table of ranks, used as its metrics are.
@@ -64,12 +64,13 @@ def build_leaderboard(
     metrics = _one_table(metrics_by_variant, baselines)
     protocol = EvaluationProtocol.of(metrics, "test", "masked")
     values = MetricValues(metrics)
+    variant_rows = {*metrics_by_variant, *map(codes_alone_row, metrics_by_variant)}
     rows = []
     for model in values.models:
         summary = summaries.get(model, {})
         row: dict[str, Any] = {
             "model": model,
-            "kind": "variant" if model in metrics_by_variant else "baseline",
+            "kind": "variant" if model in variant_rows else "baseline",
         }
         for column, (metric, k, seen) in _VALUES.items():
             row[column] = values.get(model, "test", seen, metric, k)
@@ -163,8 +164,9 @@ def _one_table(
 
     parts = []
     for variant, metrics in metrics_by_variant.items():
-        own = metrics.filter((pc.field("model") == variant) & (pc.field("split") == "test"))
-        if not len(own):
+        test = metrics.filter(pc.field("split") == "test")
+        own = test.filter(pc.field("model").isin([variant, codes_alone_row(variant)]))
+        if variant not in own["model"].to_pylist():
             raise ArtifactMismatchError(
                 f"The metrics of variant {variant!r} hold no test values of that model. Put "
                 "'test' into `evaluation.splits` and materialize its `metrics` again."

@@ -195,10 +195,7 @@ def make_validator(
     Raises:
         InputError: no user has a validation target, or a target has no history before it.
     """
-    histories, targets = _targets(sequences, "valid")
-    sample = np.random.default_rng(seed).permutation(len(targets))[:n_users]
-    sample.sort()
-    histories, targets = histories.select(sample), targets[sample]
+    histories, targets = validation_sample(sequences, n_users, seed)
     config = config.model_copy(update={"cutoffs": (10,)})
 
     def validate(recommender: Recommender) -> dict[str, float]:
@@ -206,6 +203,28 @@ def make_validator(
         return {f"{metric}@10": measure(ranks, 10) for metric, measure in METRICS.items()}
 
     return validate
+
+
+def validation_sample(
+    sequences: UserSequences, n_users: int, seed: int
+) -> tuple[Histories, np.ndarray]:
+    """Some users' validation targets, and the histories before them.
+
+    Args:
+        sequences: of all users.
+        n_users: users in the sample; all of them if there are fewer.
+        seed: of the sample.
+
+    Returns:
+        Histories of m users, training interactions only, and targets int32[m].
+
+    Raises:
+        InputError: no user has a validation target, or a target has no history before it.
+    """
+    histories, targets = _targets(sequences, "valid")
+    sample = np.random.default_rng(seed).permutation(len(targets))[:n_users]
+    sample.sort()
+    return histories.select(sample), targets[sample]
 
 
 def _targets(sequences: UserSequences, split: str) -> tuple[Histories, np.ndarray]:

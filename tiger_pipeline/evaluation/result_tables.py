@@ -14,6 +14,11 @@ PROTOCOL_COLUMNS = ("split", "seen", "users", "candidates", "ranking", "holdout"
 SPLIT_TITLES = {"valid": "Validation", "test": "Test"}
 
 
+def codes_alone_row(variant: str) -> str:
+    """Name of the row that measures a variant's generator without its dense head and prior."""
+    return f"{variant}, codes alone"
+
+
 def metrics_table(
     model: str, protocol: "EvaluationProtocol", values: Iterable[tuple[str, int, float]]
 ) -> "pa.Table":

@@ -1,14 +1,17 @@
 """A trained generator as a directory: settings, weights, and the history of its training."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError
 from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
 from tiger_pipeline.generation.factory import build_generator
+from tiger_pipeline.generation.fusion import FusionWeights
 from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.training import TrainingResult
 from tiger_pipeline.semantic_ids.table import SemanticIds
@@ -17,16 +20,30 @@ from tiger_pipeline.storage.fingerprint import fingerprint_files
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
+_TEXT = "text_embeddings.safetensors"
+_TEXT_KEY = "text_embeddings"
 _HISTORY = "history.json"
 _AGAIN = "Materialize the asset generator again."
 
 
-def save_generator(directory: Path, result: TrainingResult, training: TrainingConfig) -> None:
+def save_generator(
+    directory: Path,
+    result: TrainingResult,
+    training: TrainingConfig,
+    fusion: FusionWeights | None = None,
+) -> None:
     """Write a trained generator; the directory appears whole or not at all.
+
+    Args:
+        directory: replaced as a whole.
+        result: of the training.
+        training: its settings.
+        fusion: weights of the fused score, for a generator with a dense head.
 
     Raises:
         ArtifactError: it could not be written.
     """
+    from safetensors import numpy
     from safetensors.torch import save_file
 
     model = result.model
@@ -41,9 +58,13 @@ def save_generator(directory: Path, result: TrainingResult, training: TrainingCo
         "parameters": result.parameters,
         "best_epoch": result.best_epoch,
         "seconds": result.seconds,
+        "fusion": None if fusion is None else asdict(fusion),
     }
     with atomic_directory(directory) as scratch:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, scratch / _WEIGHTS)
+        if model.text_embeddings is not None:
+            text = np.ascontiguousarray(model.text_embeddings)
+            numpy.save_file({_TEXT_KEY: text}, scratch / _TEXT)
         description["weights_fingerprint"] = fingerprint_files([scratch / _WEIGHTS])
         (scratch / _CONFIG).write_text(json.dumps(description, indent=1))
         (scratch / _HISTORY).write_text(json.dumps(result.history, indent=1))
@@ -64,7 +85,7 @@ def read_description(directory: Path) -> dict[str, Any]:
     Returns:
         kind, config, training, semantic_ids_fingerprint, training_fingerprint (see
         `training.training_fingerprint`), codebook_sizes, n_items, parameters, best_epoch,
-        seconds, weights_fingerprint.
+        seconds, fusion (see `read_fusion_weights`), weights_fingerprint.
 
     Raises:
         ArtifactError: the file is missing or unreadable.
@@ -103,7 +124,8 @@ def load_generator(directory: Path, semantic_ids: SemanticIds) -> Generator:
             f"{len(semantic_ids.item_ids)} of fingerprint {semantic_ids.fingerprint}. "
             f"{_AGAIN}"
         )
-    model = build_generator(config, semantic_ids, seed=0)
+    text = _read_text(directory) if config.reads_text else None
+    model = build_generator(config, semantic_ids, seed=0, text_embeddings=text)
     try:
         model.load_state_dict(load_file(directory / _WEIGHTS))
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -111,6 +133,32 @@ def load_generator(directory: Path, semantic_ids: SemanticIds) -> Generator:
             f"{directory / _WEIGHTS} is missing or damaged ({error}). {_AGAIN}"
         ) from error
     return model.eval()
+
+
+def _read_text(directory: Path) -> np.ndarray:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(directory / _TEXT)[_TEXT_KEY]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise ArtifactError(
+            f"{directory / _TEXT} is missing or damaged ({error}). {_AGAIN}"
+        ) from error
+
+
+def read_fusion_weights(directory: Path) -> FusionWeights:
+    """The weights that were fitted for the fused score of the generator in `directory`.
+
+    Raises:
+        ArtifactError: the file is missing or unreadable, or holds no such weights.
+    """
+    try:
+        return FusionWeights(**read_description(directory)["fusion"])
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{directory / _CONFIG} holds no weights of a fused score ({error}). {_AGAIN}"
+        ) from error
 
 
 def load_training_history(directory: Path) -> list[dict[str, Any]]:

@@ -1,31 +1,68 @@
 """Settings of the generators and of their training."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from tiger_pipeline.strict_config import StrictConfig
 
 
-class DecoderConfig(StrictConfig):
-    """A decoder-only Transformer over semantic-ID tokens (SASRec style)."""
+class NetworkConfig(StrictConfig):
+    """What the settings of every generator have."""
 
-    kind: Literal["decoder"] = "decoder"
+    reads_text: ClassVar[bool] = False
+    """Whether the network is built on the items' text embeddings beside their codes."""
+
+    kind: str
+
+
+class CausalTransformerConfig(NetworkConfig):
+    """The blocks of causal attention, as all generators made of them have them."""
+
     blocks: int = Field(2, ge=1, le=64)
     width: int = Field(128, ge=8)
     heads: int = Field(4, ge=1)
-    mlp_ratio: float = Field(4.0, gt=0, description="Width of the MLP over that of the model.")
+    mlp_ratio: float = Field(4.0, gt=0, description="Width of an MLP over that of the model.")
     dropout: float = Field(0.3, ge=0, lt=1)
     history_items: int = Field(20, ge=1, description="Most recent items that the model sees.")
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> "DecoderConfig":
+    def _heads_divide_width(self) -> "CausalTransformerConfig":
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         return self
 
 
-class T5Config(StrictConfig):
+class DecoderConfig(CausalTransformerConfig):
+    """A decoder-only Transformer over semantic-ID tokens (SASRec style)."""
+
+    kind: Literal["decoder"] = "decoder"
+
+
+class ItemDecoderConfig(CausalTransformerConfig):
+    """A Transformer over items with a head that generates codes and one that scores items."""
+
+    reads_text: ClassVar[bool] = True
+
+    kind: Literal["item_decoder"] = "item_decoder"
+    dropout: float = Field(0.4, ge=0, lt=1)
+    history_items: int = Field(50, ge=1, description="Most recent items that the model sees.")
+    head_ratio: float = Field(
+        2.0, gt=0, description="Width of the code head's MLPs over that of the model."
+    )
+    item_dropout: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of items that a training step knows by codes and text only, so that "
+        "items without an embedding of their own can be recommended.",
+    )
+    dense_loss_weight: float = Field(
+        1.0, ge=0, description="Of the items' cross-entropy, beside that of the codes."
+    )
+
+
+class T5Config(NetworkConfig):
     """TIGER as published: a T5 encoder reads the history, a T5 decoder writes the next item."""
 
     kind: Literal["t5"] = "t5"
@@ -41,7 +78,9 @@ class T5Config(StrictConfig):
     )
 
 
-GeneratorConfig = Annotated[DecoderConfig | T5Config, Field(discriminator="kind")]
+GeneratorConfig = Annotated[
+    DecoderConfig | ItemDecoderConfig | T5Config, Field(discriminator="kind")
+]
 """Settings of any generator; `kind` tells which."""
 
 
@@ -60,4 +99,10 @@ class TrainingConfig(StrictConfig):
         4000, ge=1, description="Users in a validation during training (a seeded sample)."
     )
     patience: int = Field(4, ge=1, description="Validations without a better NDCG@10 to stop.")
+    fusion_users: int = Field(
+        10000,
+        ge=1,
+        description="Users on whose validation targets the weights of the fused score are fitted "
+        "(a seeded sample); for generators with a dense head.",
+    )
     seed: int = Field(0, ge=0)

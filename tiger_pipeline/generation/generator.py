@@ -61,6 +61,13 @@ class Prefixes(Protocol):
         """
 
 
+class DensePrefixes(Prefixes, Protocol):
+    """Prefixes of a generator that also scores items as wholes."""
+
+    def item_logp(self) -> Tensor:
+        """float32[users, n_items], log-probabilities of the next item by the dense head."""
+
+
 class TrainableNetwork(nn.Module, ABC):
     """What the training loop needs of a network: a loss over the batches of its examples."""
 
@@ -88,6 +95,14 @@ class Generator(TrainableNetwork):
         self.codebook_sizes = codebook_sizes
         self.n_items = len(semantic_ids.item_ids)
 
+    @property
+    def text_embeddings(self) -> np.ndarray | None:
+        """float32[n_items, d] that the network was built on, or None if it reads no text.
+
+        They are no weights: a checkpoint keeps them once, a training state not at all.
+        """
+        return None
+
     @abstractmethod
     def training_examples(self, histories: Histories) -> Examples:
         """Examples in which every interaction of `histories` is a target exactly once."""
@@ -99,3 +114,11 @@ class Generator(TrainableNetwork):
     @abstractmethod
     def encode(self, batch: Batch) -> Prefixes:
         """Encode each user's history once; the result holds one empty prefix a user."""
+
+
+class DenseGenerator(Generator):
+    """A generator that, beside generating codes, scores all items at once by a dense head."""
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> DensePrefixes:
+        """See `Generator.encode`."""

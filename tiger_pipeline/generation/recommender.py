@@ -1,5 +1,8 @@
 """Recommendations by a trained generator: encode, search, restore the order of the users."""
 
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
 import numpy as np
 import torch
 
@@ -8,11 +11,75 @@ from tiger_pipeline.compute_device import ComputeDevice, choose_device
 from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
 from tiger_pipeline.generation.beam_search import beam_search
 from tiger_pipeline.generation.exclusion import closed_states
-from tiger_pipeline.generation.generator import Generator
+from tiger_pipeline.generation.generator import Generator, Prefixes
 from tiger_pipeline.generation.recommendations import Recommendations
 from tiger_pipeline.generation.trie_tensors import trie_tensors
 from tiger_pipeline.progress import NoProgress, Progress
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
+
+PrefixesT = TypeVar("PrefixesT", bound=Prefixes)
+
+
+class Searcher:
+    """What every recommender with a generator needs: the trie, the device, batches of users.
+
+    Attributes:
+        trie: on the device.
+        beams: width of the search.
+    """
+
+    def __init__(
+        self,
+        model: Generator,
+        trie: SemanticIdTrie,
+        beams: int,
+        users_per_batch: int,
+        device: ComputeDevice | None,
+    ) -> None:
+        """See `GeneratorRecommender`."""
+        if trie.codebook_sizes != model.codebook_sizes:
+            raise ArtifactMismatchError(
+                f"The generator was built for codebooks of {model.codebook_sizes} codes, the trie "
+                f"has {trie.codebook_sizes}. Use the semantic IDs that the generator was trained "
+                "on."
+            )
+        self._device = device or choose_device()
+        self._model = model.to(self._device.device)
+        self._users_per_batch = users_per_batch
+        self.trie = trie_tensors(trie, self._device.device)
+        self.beams = beams
+
+    def check_length(self, top_k: int) -> None:
+        """Refuse lists that the search is too narrow for.
+
+        Raises:
+            ConfigurationError: `top_k` is more than the width of the search.
+        """
+        if top_k > self.beams:
+            raise ConfigurationError(
+                f"{top_k} recommendations cannot come from {self.beams} beams. "
+                "Raise evaluation.beams or ask for fewer."
+            )
+
+    def encoded(
+        self, histories: Histories, encode: Callable[[Any], PrefixesT]
+    ) -> Iterator[tuple[np.ndarray, PrefixesT]]:
+        """The users in batches of similar length; what is done with a batch runs in the device's
+        precision too.
+
+        Args:
+            histories: of all users.
+            encode: of the model, which is in evaluation mode when it is called.
+
+        Yields:
+            Rows int64[n] of `histories`, and their encoded histories.
+        """
+        examples = self._model.eval().history_examples(histories)
+        by_length = np.argsort(examples.lengths, kind="stable")
+        with self._device.autocast():
+            for start in range(0, len(histories), self._users_per_batch):
+                rows = by_length[start : start + self._users_per_batch]
+                yield rows, encode(examples.batch(rows).to(self._device.device))
 
 
 class GeneratorRecommender:
@@ -38,17 +105,8 @@ class GeneratorRecommender:
         Raises:
             ArtifactMismatchError: the trie's codebooks are not those of the model.
         """
-        if trie.codebook_sizes != model.codebook_sizes:
-            raise ArtifactMismatchError(
-                f"The generator was built for codebooks of {model.codebook_sizes} codes, the trie "
-                f"has {trie.codebook_sizes}. Use the semantic IDs that the generator was trained "
-                "on."
-            )
-        self._device = device or choose_device()
-        self._model = model.to(self._device.device)
-        self._trie = trie_tensors(trie, self._device.device)
-        self._beams = beams
-        self._users_per_batch = users_per_batch
+        self._searcher = Searcher(model, trie, beams, users_per_batch, device)
+        self._model = model
 
     @torch.inference_mode()
     def recommend(
@@ -63,23 +121,16 @@ class GeneratorRecommender:
         Raises:
             ConfigurationError: `top_k` is more than the width of the search.
         """
-        if top_k > self._beams:
-            raise ConfigurationError(
-                f"{top_k} recommendations cannot come from {self._beams} beams. "
-                "Raise evaluation.beams or ask for fewer."
-            )
-        model = self._model.eval()
-        examples = model.history_examples(histories)
-        by_length = np.argsort(examples.lengths, kind="stable")
+        searcher = self._searcher
+        searcher.check_length(top_k)
         items = np.empty((len(histories), top_k), dtype=np.int32)
         logp = np.empty((len(histories), top_k), dtype=np.float32)
         task = (progress or NoProgress()).task("Recommending", len(histories), "users")
-        with task as reported, self._device.autocast():
-            for start in range(0, len(histories), self._users_per_batch):
-                rows = by_length[start : start + self._users_per_batch]
-                prefixes = model.encode(examples.batch(rows).to(self._device.device))
-                seen = closed_states(histories.select(rows), self._trie) if exclude_seen else None
-                found = beam_search(prefixes, self._trie, self._beams, seen)
+        with task as reported:
+            for rows, prefixes in searcher.encoded(histories, self._model.encode):
+                users = histories.select(rows)
+                seen = closed_states(users, searcher.trie) if exclude_seen else None
+                found = beam_search(prefixes, searcher.trie, searcher.beams, seen)
                 items[rows] = found.items[:, :top_k].cpu().numpy()
                 logp[rows] = found.logp[:, :top_k].cpu().numpy()
                 reported.advance(len(rows))

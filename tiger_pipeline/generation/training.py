@@ -148,17 +148,27 @@ def training_fingerprint(
     training: TrainingConfig,
     semantic_ids: SemanticIds,
     train_histories: Histories,
+    text_embeddings: np.ndarray | None = None,
 ) -> str:
-    """Fingerprint of all that decides the weights; a state with another one is not resumed."""
-    return fingerprint_json(
-        [
-            config.model_dump(),
-            training.model_dump(),
-            semantic_ids.fingerprint,
-            fingerprint_array(train_histories.offsets),
-            fingerprint_array(train_histories.items),
-        ]
-    )
+    """Fingerprint of all that decides the weights; a state with another one is not resumed.
+
+    Args:
+        config: the network.
+        training: the training.
+        semantic_ids: of the catalog.
+        train_histories: training interactions.
+        text_embeddings: of the items, where `config.reads_text`.
+    """
+    inputs = [
+        config.model_dump(),
+        training.model_dump(),
+        semantic_ids.fingerprint,
+        fingerprint_array(train_histories.offsets),
+        fingerprint_array(train_histories.items),
+    ]
+    if text_embeddings is not None:
+        inputs.append(fingerprint_array(text_embeddings))
+    return fingerprint_json(inputs)
 
 
 class _Run:
@@ -236,6 +246,7 @@ def train_generator(
     work_directory: Path,
     device: ComputeDevice,
     progress: Progress | None = None,
+    text_embeddings: np.ndarray | None = None,
 ) -> TrainingResult:
     """Train a generator and return it with the weights of its best epoch.
 
@@ -252,14 +263,19 @@ def train_generator(
         work_directory: folder for the state.
         device: where to compute.
         progress: where to report.
+        text_embeddings: float32[n_items, d], in the order of `semantic_ids`, for a network that
+            reads them (`config.reads_text`).
 
     Raises:
-        InputError: no history has an interaction.
+        InputError: no history has an interaction, or the text embeddings do not fit.
         ConfigurationError: the loss is not finite.
         ArtifactError: the state could not be written.
     """
-    model = build_generator(config, semantic_ids, training.seed).to(device.device)
-    fingerprint = training_fingerprint(config, training, semantic_ids, train_histories)
+    model = build_generator(config, semantic_ids, training.seed, text_embeddings)
+    model = model.to(device.device)
+    fingerprint = training_fingerprint(
+        config, training, semantic_ids, train_histories, text_embeddings
+    )
     record = train_network(
         model,
         model.training_examples(train_histories),

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.evaluation.protocol import EvaluationResult, evaluate
 from tiger_pipeline.evaluation.report import write_report
 from tiger_pipeline.evaluation.report_inputs import ReportInputs
+from tiger_pipeline.evaluation.result_tables import codes_alone_row
 from tiger_pipeline.generation.checkpoint import load_training_history, read_description
+from tiger_pipeline.generation.recommendations import Recommender
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.semantic_ids.collisions import group_sizes
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.atomic import atomic_directory
 from tiger_pipeline.workflows.baseline_tables import BaselineFolders, Baselines, read_baselines
 from tiger_pipeline.workflows.codebooks import CodebookFacts, read_codebook_facts
-from tiger_pipeline.workflows.recommender import load_recommender
+from tiger_pipeline.workflows.recommender import load_recommenders
 
 _REPORTED_VERSIONS = ("tiger-pipeline", "dagster", "torch", "transformers", "sentence-transformers")
 
@@ -46,6 +49,9 @@ def measure_variant(
 ) -> pa.Table:
     """Evaluate the generator on every split and write the report into `directory`.
 
+    A generator with a dense head is measured as a whole, in the row of the variant's own name,
+    and by its codes alone, in a row `codes_alone_row(variant)`.
+
     Args:
         dataset: name.
         variant: name; also of the generator's rows in the metrics.
@@ -63,17 +69,25 @@ def measure_variant(
         ArtifactError: an input is missing or damaged.
         ArtifactMismatchError: inputs that do not belong together.
     """
-    recommender = load_recommender(artifacts.generator, semantic_ids, settings.evaluation)
-    result = evaluate(
-        recommender,
-        sequences,
-        settings.evaluation,
-        variant,
-        settings.data.split.tie_break,
-        progress,
+    whole, codes_alone = load_recommenders(
+        artifacts.generator, semantic_ids, sequences, settings.evaluation
     )
     baselines = read_baselines(artifacts.baselines, progress)
-    inputs = _report_inputs(dataset, variant, settings, semantic_ids, artifacts, baselines, result)
+    rows: dict[str, Recommender] = {variant: whole}
+    if codes_alone is not None:
+        rows[codes_alone_row(variant)] = codes_alone
+    results = [
+        evaluate(
+            recommender,
+            sequences,
+            settings.evaluation,
+            name,
+            settings.data.split.tie_break,
+            progress,
+        )
+        for name, recommender in rows.items()
+    ]
+    inputs = _report_inputs(dataset, variant, settings, semantic_ids, artifacts, baselines, results)
     with atomic_directory(directory) as scratch:
         write_report(scratch, inputs)
     return inputs.metrics
@@ -86,16 +100,16 @@ def _report_inputs(
     semantic_ids: SemanticIds,
     artifacts: VariantArtifacts,
     baselines: Baselines,
-    result: EvaluationResult,
+    results: Sequence[EvaluationResult],
 ) -> ReportInputs:
     generator = read_description(artifacts.generator)
     codebooks = read_codebook_facts(artifacts.codebooks)
     return ReportInputs(
         dataset=dataset,
         variant=variant,
-        metrics=pa.concat_tables([result.metrics, baselines.metrics]),
-        ranks=pa.concat_tables([result.ranks, baselines.ranks]),
-        targets_already_seen=result.targets_already_seen,
+        metrics=pa.concat_tables([*(result.metrics for result in results), baselines.metrics]),
+        ranks=pa.concat_tables([*(result.ranks for result in results), baselines.ranks]),
+        targets_already_seen=results[0].targets_already_seen,
         history=load_training_history(artifacts.generator),
         best_epoch=generator["best_epoch"],
         parameters=generator["parameters"],
@@ -104,7 +118,7 @@ def _report_inputs(
         code_statistics=codebooks.statistics,
         group_sizes=group_sizes(semantic_ids.codes),
         settings=settings.model_dump(mode="json"),
-        facts=_facts(semantic_ids, generator, codebooks, result),
+        facts=_facts(semantic_ids, generator, codebooks, results[0]),
     )
 
 

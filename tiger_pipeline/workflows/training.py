@@ -1,25 +1,38 @@
 """Train a variant's generator, or keep the one that is there already."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tiger_pipeline.catalog.sequences import UserSequences
 from tiger_pipeline.compute_device import choose_device
 from tiger_pipeline.configuration.settings import Settings
+from tiger_pipeline.encoding.embedding_table import select_items, vectors_of
 from tiger_pipeline.errors import ArtifactError
-from tiger_pipeline.evaluation.protocol import make_validator
+from tiger_pipeline.evaluation.fusion_fitting import FittedFusion, fit_fusion
+from tiger_pipeline.evaluation.protocol import make_validator, validation_sample
 from tiger_pipeline.generation.checkpoint import read_description, save_generator
-from tiger_pipeline.generation.generator import Generator
+from tiger_pipeline.generation.fusion import FusionWeights
+from tiger_pipeline.generation.generator import DenseGenerator, Generator
 from tiger_pipeline.generation.training import train_generator, training_fingerprint
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.semantic_ids.table import SemanticIds
-from tiger_pipeline.workflows.recommender import recommender_of
+from tiger_pipeline.workflows.recommender import (
+    fused_recommender_of,
+    item_prior,
+    recommender_of,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def train_or_reuse(
     settings: Settings,
     semantic_ids: SemanticIds,
+    embeddings: "pa.Table",
     sequences: UserSequences,
     directory: Path,
     work_directory: Path,
@@ -31,6 +44,7 @@ def train_or_reuse(
     Args:
         settings: of the dataset and the variant.
         semantic_ids: of all warm items.
+        embeddings: of the same items' texts, for a generator that reads them.
         sequences: of all users, with the same items in the same order.
         directory: where the finished generator is, or will be.
         work_directory: where the state of an interrupted training is kept; removed at the end.
@@ -45,26 +59,44 @@ def train_or_reuse(
     """
     training = sequences.training()
     config = settings.model.generator
-    fingerprint = training_fingerprint(config, settings.training, semantic_ids, training)
+    text = text_of(semantic_ids, embeddings) if config.reads_text else None
+    fingerprint = training_fingerprint(config, settings.training, semantic_ids, training, text)
     if not retrain and _is_finished(directory, fingerprint):
         progress.note(
             f"The generator in {directory} was trained with these settings on these inputs: it is "
             "kept. Set the config `retrain: true` to train it again."
         )
         return True
+    validation = _Validation(settings, semantic_ids, sequences)
     result = train_generator(
         config,
         settings.training,
         semantic_ids,
         training,
-        validate=_validator(settings, semantic_ids, sequences),
+        validate=validation.measure,
         work_directory=work_directory,
         device=choose_device(),
         progress=progress,
+        text_embeddings=text,
     )
-    save_generator(directory, result, settings.training)
+    fusion = None
+    if isinstance(result.model, DenseGenerator):
+        fusion = validation.fit(result.model, settings.training.fusion_users).weights
+    save_generator(directory, result, settings.training, fusion)
     shutil.rmtree(work_directory, ignore_errors=True)
     return False
+
+
+def text_of(semantic_ids: SemanticIds, embeddings: "pa.Table") -> np.ndarray:
+    """Text embeddings float32[n_items, d] in the order of `semantic_ids`.
+
+    Raises:
+        ArtifactMismatchError: an item has no embedding.
+    """
+    import pyarrow as pa
+
+    item_ids = pa.array(semantic_ids.item_ids, pa.string())
+    return vectors_of(select_items(embeddings, item_ids))
 
 
 def _is_finished(directory: Path, fingerprint: str) -> bool:
@@ -74,11 +106,35 @@ def _is_finished(directory: Path, fingerprint: str) -> bool:
         return False
 
 
-def _validator(
-    settings: Settings, semantic_ids: SemanticIds, sequences: UserSequences
-) -> Callable[[Generator], dict[str, float]]:
-    training = settings.training
-    validate = make_validator(
-        sequences, settings.evaluation, training.validation_users, training.seed
-    )
-    return lambda model: validate(recommender_of(model, semantic_ids, settings.evaluation))
+class _Validation:
+    """Measures a generator on validation targets as it will recommend later.
+
+    A generator with a dense head recommends by a fused score, so its weights are fitted at every
+    validation: the epoch is chosen by what the whole can reach.
+    """
+
+    def __init__(
+        self, settings: Settings, semantic_ids: SemanticIds, sequences: UserSequences
+    ) -> None:
+        self._training = settings.training
+        self._evaluation = settings.evaluation
+        self._semantic_ids = semantic_ids
+        self._sequences = sequences
+        self._prior = item_prior(sequences.training(), sequences.n_items)
+        self._validate_codes = make_validator(
+            sequences, self._evaluation, self._training.validation_users, self._training.seed
+        )
+
+    def measure(self, model: Generator) -> dict[str, float]:
+        """Metrics by name; see `evaluation.protocol.make_validator`."""
+        if isinstance(model, DenseGenerator):
+            return self.fit(model, self._training.validation_users).metrics
+        return self._validate_codes(recommender_of(model, self._semantic_ids, self._evaluation))
+
+    def fit(self, model: DenseGenerator, n_users: int) -> FittedFusion:
+        """Weights of the fused score, fitted to the validation targets of `n_users`."""
+        recommender = fused_recommender_of(
+            model, self._semantic_ids, self._evaluation, self._prior, FusionWeights()
+        )
+        histories, targets = validation_sample(self._sequences, n_users, self._training.seed)
+        return fit_fusion(recommender, histories, targets)

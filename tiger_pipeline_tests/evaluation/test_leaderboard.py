@@ -169,3 +169,14 @@ def test_markdown(leaderboard):
 def test_picture(leaderboard):
     picture = matplotlib.image.imread(io.BytesIO(leaderboard_picture(leaderboard)), format="png")
     assert picture.shape[1] == 1140
+
+
+def test_a_variant_is_shown_by_its_codes_alone_too():
+    own = pa.concat_tables(
+        [_metrics("fused", 0.06), _metrics("fused, codes alone", 0.05), _metrics("knn", 0.03)]
+    )
+    rows = build_leaderboard({"fused": own}, {"fused": _SUMMARY}).to_pylist()
+    assert [(row["model"], row["kind"]) for row in rows] == [
+        ("fused", "variant"),
+        ("fused, codes alone", "variant"),
+    ]

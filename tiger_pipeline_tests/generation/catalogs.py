@@ -29,3 +29,8 @@ def random_histories(seed: int, n_users: int, n_items: int, longest: int = 9) ->
     rng = np.random.default_rng(seed)
     lengths = rng.integers(0, longest + 1, n_users)
     return histories_of([rng.integers(n_items, size=length).tolist() for length in lengths])
+
+
+def random_text_embeddings(seed: int, n_items: int = 30, width: int = 6) -> np.ndarray:
+    """One an item, off center and of a scale of their own, as those of language models are."""
+    return np.random.default_rng(seed).normal(0.3, 0.1, (n_items, width)).astype(np.float32)

@@ -10,12 +10,16 @@ from tiger_pipeline.generation.checkpoint import (
     load_generator,
     load_training_history,
     read_description,
+    read_fusion_weights,
     save_generator,
 )
 from tiger_pipeline.generation.config import TrainingConfig
+from tiger_pipeline.generation.fusion import FusionWeights
+from tiger_pipeline.generation.item_decoder import ItemDecoder
 from tiger_pipeline.generation.training import TrainingResult
 from tiger_pipeline.storage.fingerprint import fingerprint_files
 from tiger_pipeline_tests.generation.catalogs import histories_of, random_semantic_ids
+from tiger_pipeline_tests.generation.item_decoders import item_decoder
 from tiger_pipeline_tests.generation.test_beam_search import small_model
 
 SEMANTIC_IDS = random_semantic_ids(2)
@@ -42,6 +46,36 @@ def test_a_loaded_generator_is_the_saved_one(directory: Path) -> None:
     ]
     assert torch.equal(logp[0], logp[1])
     assert load_training_history(directory) == HISTORY
+
+
+@pytest.fixture
+def item_directory(tmp_path: Path) -> Path:
+    result = TrainingResult(item_decoder(SEMANTIC_IDS), HISTORY, 1, 2.5, 99, "all its inputs")
+    save_generator(tmp_path / "items", result, TrainingConfig(), FusionWeights(0.3, 1.0, 0.2, -1.0))
+    return tmp_path / "items"
+
+
+@torch.no_grad()
+def test_a_loaded_item_decoder_is_the_saved_one(item_directory: Path) -> None:
+    loaded, saved = load_generator(item_directory, SEMANTIC_IDS), item_decoder(SEMANTIC_IDS)
+    assert isinstance(loaded, ItemDecoder)
+    assert loaded.config == saved.config
+    batch = loaded.history_examples(histories_of([[1, 2, 3]])).batch(np.array([0]))
+    one, other = loaded.encode(batch), saved.encode(batch)
+    assert torch.equal(one.logp, other.logp)
+    assert torch.equal(one.item_logp(), other.item_logp())
+    assert read_fusion_weights(item_directory) == FusionWeights(0.3, 1.0, 0.2, -1.0)
+
+
+def test_text_embeddings_that_are_missing_are_named(item_directory: Path) -> None:
+    (item_directory / "text_embeddings.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"text_embeddings\.safetensors is missing or damaged"):
+        load_generator(item_directory, SEMANTIC_IDS)
+
+
+def test_a_generator_without_fusion_weights_is_named(directory: Path) -> None:
+    with pytest.raises(ArtifactError, match="no weights of a fused score"):
+        read_fusion_weights(directory)
 
 
 def test_the_directory_describes_itself(directory: Path) -> None:

@@ -9,7 +9,12 @@ import torch
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import cpu
 from tiger_pipeline.errors import ConfigurationError, InputError
-from tiger_pipeline.generation.config import DecoderConfig, TrainingConfig
+from tiger_pipeline.generation.config import (
+    DecoderConfig,
+    GeneratorConfig,
+    ItemDecoderConfig,
+    TrainingConfig,
+)
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.training import (
@@ -17,15 +22,23 @@ from tiger_pipeline.generation.training import (
     build_optimizer,
     learning_rate_at,
     train_generator,
+    training_fingerprint,
 )
 from tiger_pipeline.progress import NoProgress
-from tiger_pipeline_tests.generation.catalogs import histories_of, random_semantic_ids
+from tiger_pipeline_tests.generation.catalogs import (
+    histories_of,
+    random_semantic_ids,
+    random_text_embeddings,
+)
 
 CONFIG = DecoderConfig(blocks=1, width=16, heads=2, dropout=0.2, history_items=5)
+ITEM_CONFIG = ItemDecoderConfig(blocks=1, width=16, heads=2, dropout=0.2, history_items=5)
+GENERATORS: list[GeneratorConfig] = [CONFIG, ITEM_CONFIG]
 TRAINING = TrainingConfig(
     max_epochs=4, tokens_per_batch=256, learning_rate=0.01, validate_every=1, patience=9, seed=3
 )
 SEMANTIC_IDS = random_semantic_ids(2)
+TEXT = random_text_embeddings(2)
 
 
 class Notes(NoProgress):
@@ -49,6 +62,7 @@ def train(
     values: list[float] | None = None,
     stop_after: int | None = None,
     notes: Notes | None = None,
+    config: GeneratorConfig = CONFIG,
 ) -> TrainingResult:
     """Train with given validation values; `stop_after` epochs, the process is killed."""
     calls = 0
@@ -64,7 +78,15 @@ def train(
         return {"ndcg@10": values[calls - 1] if values else 0.1 * calls}
 
     return train_generator(
-        CONFIG, training, SEMANTIC_IDS, cycles(), validate, folder, cpu(), notes or Notes()
+        config,
+        training,
+        SEMANTIC_IDS,
+        cycles(),
+        validate,
+        folder,
+        cpu(),
+        notes or Notes(),
+        text_embeddings=TEXT if config.reads_text else None,
     )
 
 
@@ -75,9 +97,10 @@ def assert_equal_weights(one: Generator, other: Generator) -> None:
         assert torch.equal(first, second), name
 
 
-def test_the_loss_falls_and_the_history_tells_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", GENERATORS)
+def test_the_loss_falls_and_the_history_tells_it(tmp_path: Path, config: GeneratorConfig) -> None:
     training = TRAINING.model_copy(update={"max_epochs": 12, "validate_every": 5})
-    result = train(tmp_path, training)
+    result = train(tmp_path, training, config=config)
     losses = [row["train_loss"] for row in result.history]
     assert losses[-1] < 0.75 * losses[0]
     assert [row["epoch"] for row in result.history] == list(range(1, 13))
@@ -89,12 +112,15 @@ def test_the_loss_falls_and_the_history_tells_it(tmp_path: Path) -> None:
     assert not result.model.training
 
 
-def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = train(tmp_path / "whole")
+@pytest.mark.parametrize("config", GENERATORS)
+def test_an_interrupted_training_ends_with_the_same_weights(
+    tmp_path: Path, config: GeneratorConfig
+) -> None:
+    whole = train(tmp_path / "whole", config=config)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "killed", stop_after=2)
+        train(tmp_path / "killed", stop_after=2, config=config)
     notes = Notes()
-    resumed = train(tmp_path / "killed", values=[0.3, 0.4], notes=notes)
+    resumed = train(tmp_path / "killed", values=[0.3, 0.4], notes=notes, config=config)
     assert notes.messages[0] == "Training goes on after epoch 2."
     assert_equal_weights(whole.model, resumed.model)
     for row, expected in zip(resumed.history, whole.history, strict=True):
@@ -125,6 +151,14 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     again = train(tmp_path, stop_after=0)
     assert_equal_weights(first.model, again.model)
     assert again.history == first.history
+
+
+def test_other_text_is_another_training() -> None:
+    fingerprints = {
+        training_fingerprint(ITEM_CONFIG, TRAINING, SEMANTIC_IDS, cycles(), text)
+        for text in (TEXT, TEXT + 1)
+    }
+    assert len(fingerprints) == 2
 
 
 @pytest.mark.parametrize("damage", ["other settings", "torn file"])

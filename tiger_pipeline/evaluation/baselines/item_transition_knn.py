@@ -68,30 +68,43 @@ class ItemTransitionKNN:
     def recommend(self, histories: Histories, top_k: int, exclude_seen: bool) -> Recommendations:
         """The likeliest next items; see `Recommender.recommend`."""
         spare = int(histories.lengths.max(initial=0)) if exclude_seen else 0
-        rows, items, logp = self._score(histories, popular_items=top_k + spare)
+        # What never followed the history can only be recommended among the most popular.
+        popular = np.tile(self._most_popular[: top_k + spare], (len(histories), 1))
+        rows, items, logp = self._score(histories, popular)
         if exclude_seen:
             unseen = ~pairs_seen(histories, rows, items)
             rows, items, logp = rows[unseen], items[unseen], logp[unseen]
         return _top_of_rows(len(histories), rows, items, logp, top_k)
 
-    def _score(
-        self, histories: Histories, popular_items: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Every (row, item) that may be recommended, with its logp.
+    def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
+        """Log-probabilities float32[n, m] of `items` (int[n, m]), for each of the n histories."""
+        rows, scored, logp = self._score(histories, items)
+        keys = rows * np.int64(self._n_items) + scored
+        wanted = np.arange(len(histories))[:, None] * np.int64(self._n_items) + items
+        return logp[np.searchsorted(keys, wanted)].astype(np.float32)
 
-        An item that never followed the history can only be recommended among the most popular, so
-        scoring the successors and the `popular_items` most popular gives the exact ranking.
+    def _score(
+        self, histories: Histories, others: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All items that ever followed an item of a history, and `others`, with their logp.
+
+        Args:
+            histories: n item sequences.
+            others: int[n, m], items to score beside them.
+
+        Returns:
+            Rows, items and logp of the pairs, each once, sorted by row and item.
         """
         owner = np.repeat(np.arange(len(histories)), histories.lengths)
         age = np.repeat(histories.offsets[1:], histories.lengths) - 1 - np.arange(len(owner))
         recent = age < self._settings.history_items
         sources, successors, weights = self._transitions.gather(histories.items[recent])
         scores = weights * self._settings.history_decay ** age[recent][sources]
-        popular = self._most_popular[:popular_items]
+        first_keys = np.arange(len(histories)) * np.int64(self._n_items)
         keys = np.concatenate(
             [
-                owner[recent][sources] * np.int64(self._n_items) + successors,
-                np.add.outer(np.arange(len(histories)) * np.int64(self._n_items), popular).ravel(),
+                first_keys[owner[recent][sources]] + successors,
+                (first_keys[:, None] + others).ravel(),
             ]
         )
         scores = np.concatenate([scores, np.zeros(len(keys) - len(scores))])

@@ -18,8 +18,8 @@ from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice, choose_device
 from tiger_pipeline.evaluation.config import SasrecConfig
 from tiger_pipeline.generation.beam_search import largest
+from tiger_pipeline.generation.causal_blocks import Block
 from tiger_pipeline.generation.config import DecoderConfig
-from tiger_pipeline.generation.decoder import Block
 from tiger_pipeline.generation.generator import Batch, TrainableNetwork
 from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations
 from tiger_pipeline.generation.windows import most_recent, training_windows

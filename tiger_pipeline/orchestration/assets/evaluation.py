@@ -192,19 +192,16 @@ def recommendations(
     """The next items of every user, after all of their interactions; none they have had before."""
     from tiger_pipeline.catalog.sequences import UserSequences
     from tiger_pipeline.semantic_ids.table import SemanticIds
-    from tiger_pipeline.workflows.recommender import load_recommender, recommend_to_all
+    from tiger_pipeline.workflows.recommender import load_recommenders, recommend_to_all
 
     partition = dataset_and_variant(context)
     config = settings.for_variant(partition).evaluation
     ids = SemanticIds.from_table(semantic_ids)
-    recommender = load_recommender(store.open().directory("generator", *partition), ids, config)
+    sequences = UserSequences.from_table(interactions, ids.item_ids.tolist())
+    directory = store.open().directory("generator", *partition)
+    recommender, _ = load_recommenders(directory, ids, sequences, config)
     return table_result(
-        recommend_to_all(
-            recommender,
-            UserSequences.from_table(interactions, ids.item_ids.tolist()),
-            config.recommended_items,
-            progress_of(context),
-        )
+        recommend_to_all(recommender, sequences, config.recommended_items, progress_of(context))
     )
 
 

@@ -30,6 +30,7 @@ def generator(
     context: dg.AssetExecutionContext,
     config: GeneratorRun,
     semantic_ids,
+    warm_item_embeddings,
     interactions,
     settings: SettingsResource,
     store: StoreResource,
@@ -43,6 +44,7 @@ def generator(
     from tiger_pipeline.evaluation.plots import training_curves
     from tiger_pipeline.generation.checkpoint import load_training_history, read_description
     from tiger_pipeline.semantic_ids.table import SemanticIds
+    from tiger_pipeline.storage.fingerprint import fingerprint_json
     from tiger_pipeline.workflows.training import train_or_reuse
 
     partition = dataset_and_variant(context)
@@ -51,6 +53,7 @@ def generator(
     kept = train_or_reuse(
         settings.for_variant(partition),
         ids,
+        warm_item_embeddings,
         UserSequences.from_table(interactions, ids.item_ids.tolist()),
         directory,
         work_directory=store.open().resumable("generator", *partition),
@@ -61,7 +64,9 @@ def generator(
     history = load_training_history(directory)
     best = next(row for row in history if row["epoch"] == description["best_epoch"])
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(description["weights_fingerprint"]),
+        data_version=dg.DataVersion(
+            fingerprint_json([description["weights_fingerprint"], description["fusion"]])
+        ),
         metadata={
             "path": dg.MetadataValue.path(str(directory)),
             "kept_as_it_was": kept,
@@ -69,6 +74,7 @@ def generator(
             "best_epoch": description["best_epoch"],
             "epochs": len(history),
             "validation_ndcg_at_10": best["valid_ndcg@10"],
+            **({"fusion_weights": description["fusion"]} if description["fusion"] else {}),
             "training_loss": best["train_loss"],
             "seconds": round(description["seconds"], 1),
             "curves": picture_preview(

@@ -87,6 +87,19 @@ def test_equals_the_definition(training, users, exclude_seen):
 
 @settings(max_examples=30, deadline=None)
 @given(training=_HISTORIES, users=_HISTORIES)
+def test_the_logp_of_any_item_equals_the_definition(training, users):
+    n_items = 9
+    chosen = TransitionSettings(window=3, history_items=4, popularity_share=0.1)
+    knn = ItemTransitionKNN(histories_of(*training), n_items, chosen)
+    items = np.random.default_rng(0).integers(n_items, size=(len(users), 5))
+    found = knn.logp(histories_of(*users), items)
+    for row, history in enumerate(users):
+        expected = _brute_force(training, history, n_items, False, chosen)[items[row]]
+        assert np.exp(found[row]) == pytest.approx(expected, rel=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(training=_HISTORIES, users=_HISTORIES)
 def test_batches_do_not_matter(training, users):
     knn = ItemTransitionKNN(histories_of(*training), 9)
     together = knn.recommend(histories_of(*users), 4, exclude_seen=True)

@@ -1,0 +1,101 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tiger_pipeline.catalog.sequences import SPLITS, UserSequences
+from tiger_pipeline.configuration.settings import Settings, parse_settings
+from tiger_pipeline.encoding.embedding_table import list_array_of
+from tiger_pipeline.errors import ArtifactMismatchError
+from tiger_pipeline.generation.checkpoint import load_training_history, read_description
+from tiger_pipeline.generation.fusion import FusedRecommender
+from tiger_pipeline.generation.recommender import GeneratorRecommender
+from tiger_pipeline.progress import NoProgress
+from tiger_pipeline.semantic_ids.table import SemanticIds
+from tiger_pipeline.workflows.recommender import load_recommenders
+from tiger_pipeline.workflows.training import text_of, train_or_reuse
+from tiger_pipeline_tests.evaluation.synthetic import random_sequences
+from tiger_pipeline_tests.generation.catalogs import random_text_embeddings
+
+N_ITEMS = 30
+SEQUENCES = random_sequences(n_users=50, n_items=N_ITEMS, seed=3)
+CODES = np.random.default_rng(0).integers(4, size=(N_ITEMS, 3))
+SEMANTIC_IDS = SemanticIds.from_codes(SEQUENCES.item_ids.tolist(), CODES, (4, 4, 4))
+TEXT = random_text_embeddings(1)
+
+
+def settings(kind: str) -> Settings:
+    generator = {"kind": kind, "blocks": 1, "width": 16, "heads": 2}
+    training = {"max_epochs": 2, "validate_every": 1, "learning_rate": 0.02, "fusion_users": 40}
+    values = {
+        "data": {"source": {"path": "."}},
+        "model": {"generator": generator},
+        "training": training,
+        "evaluation": {"cutoffs": [5, 10], "recommended_items": 10, "beams": 12},
+    }
+    return parse_settings(values, "a test")
+
+
+def embeddings_of(vectors: np.ndarray, item_ids: list[str]) -> pa.Table:
+    return pa.table({"item_id": item_ids, "embedding": list_array_of(vectors)})
+
+
+def train(
+    folder: Path, kind: str, sequences: UserSequences = SEQUENCES, text: np.ndarray = TEXT
+) -> bool:
+    return train_or_reuse(
+        settings(kind),
+        SEMANTIC_IDS,
+        embeddings_of(text, sequences.item_ids.tolist()),
+        sequences,
+        folder / "generator",
+        folder / "work",
+        retrain=False,
+        progress=NoProgress(),
+    )
+
+
+def test_text_is_put_into_the_order_of_the_semantic_ids() -> None:
+    backwards = embeddings_of(TEXT[::-1], SEQUENCES.item_ids.tolist()[::-1])
+    assert text_of(SEMANTIC_IDS, backwards).tolist() == TEXT.tolist()
+    with pytest.raises(ArtifactMismatchError, match="items have no embedding"):
+        text_of(SEMANTIC_IDS, backwards.slice(3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "recommender"), [("decoder", GeneratorRecommender), ("item_decoder", FusedRecommender)]
+)
+def test_a_trained_generator_recommends_and_is_kept(
+    tmp_path: Path, kind: str, recommender: type
+) -> None:
+    assert not train(tmp_path, kind)
+    assert train(tmp_path, kind)
+    whole, codes_alone = load_recommenders(
+        tmp_path / "generator", SEMANTIC_IDS, SEQUENCES, settings(kind).evaluation
+    )
+    assert type(whole) is recommender
+    assert (codes_alone is None) == (kind == "decoder")
+    found = whole.recommend(SEQUENCES.complete(), 5, exclude_seen=True)
+    assert np.isfinite(found.logp).all()
+
+
+def test_other_text_trains_again(tmp_path: Path) -> None:
+    train(tmp_path, "item_decoder")
+    assert not train(tmp_path, "item_decoder", text=TEXT + 1)
+
+
+def test_test_targets_decide_nothing(tmp_path: Path) -> None:
+    is_test = SEQUENCES.splits == SPLITS.index("test")
+    items = SEQUENCES.items.copy()
+    items[is_test] = (items[is_test] + 7) % N_ITEMS
+    described = []
+    for name, sequences in (("one", SEQUENCES), ("other", replace(SEQUENCES, items=items))):
+        train(tmp_path / name, "item_decoder", sequences)
+        description = read_description(tmp_path / name / "generator")
+        history = load_training_history(tmp_path / name / "generator")
+        values = [row["valid_ndcg@10"] for row in history]
+        described.append((description["weights_fingerprint"], description["fusion"], values))
+    assert described[0] == described[1]
+    assert described[0][1] is not None
