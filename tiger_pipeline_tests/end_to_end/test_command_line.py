@@ -101,14 +101,15 @@ def test_a_second_run_encodes_and_trains_nothing_and_changes_nothing(shop: Shop)
     assert files_of(shop) == before
 
 
-def test_tiger_run_chains_the_calls(shop: Shop):
+def test_tiger_run_chains_the_calls_for_another_generator(shop: Shop):
     done = shop.call(
-        "tiger_pipeline.cli", "run", "shop", "by_chance", "--set", "training.max_epochs=1"
+        *("tiger_pipeline.cli", "run", "shop", "by_chance"),
+        *("--set", "training.max_epochs=1", "--set", "model.generator.kind=item_decoder"),
     )
     assert done.returncode == 0, done.stderr[-5000:]
     assert done.stdout.count("dagster asset materialize") == 3
     board = (shop.store / "leaderboard/shop/leaderboard.md").read_text()
-    for model in ("plain", "by_chance", "popularity", "random_ranking"):
+    for model in ("plain", "by_chance", "by_chance, codes alone", "popularity", "random_ranking"):
         assert model in board
 
 
