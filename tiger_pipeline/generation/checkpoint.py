@@ -16,7 +16,7 @@ from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.training import TrainingResult
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.atomic import atomic_directory
-from tiger_pipeline.storage.fingerprint import fingerprint_files
+from tiger_pipeline.storage.fingerprint import fingerprint_files, fingerprint_json
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
@@ -65,7 +65,10 @@ def save_generator(
         if model.text_embeddings is not None:
             text = np.ascontiguousarray(model.text_embeddings)
             numpy.save_file({_TEXT_KEY: text}, scratch / _TEXT)
-        description["weights_fingerprint"] = fingerprint_files([scratch / _WEIGHTS])
+        fingerprint = fingerprint_files([scratch / _WEIGHTS])
+        if fusion is not None:
+            fingerprint = fingerprint_json([fingerprint, asdict(fusion)])
+        description["weights_fingerprint"] = fingerprint
         (scratch / _CONFIG).write_text(json.dumps(description, indent=1))
         (scratch / _HISTORY).write_text(json.dumps(result.history, indent=1))
 

@@ -60,6 +60,12 @@ class ItemDecoderConfig(CausalTransformerConfig):
     dense_loss_weight: float = Field(
         1.0, ge=0, description="Of the items' cross-entropy, beside that of the codes."
     )
+    fusion_users: int = Field(
+        10000,
+        ge=1,
+        description="Users on whose validation targets the weights of the fused score are fitted "
+        "(a seeded sample).",
+    )
 
 
 class T5Config(NetworkConfig):
@@ -99,10 +105,4 @@ class TrainingConfig(StrictConfig):
         4000, ge=1, description="Users in a validation during training (a seeded sample)."
     )
     patience: int = Field(4, ge=1, description="Validations without a better NDCG@10 to stop.")
-    fusion_users: int = Field(
-        10000,
-        ge=1,
-        description="Users on whose validation targets the weights of the fused score are fitted "
-        "(a seeded sample); for generators with a dense head.",
-    )
     seed: int = Field(0, ge=0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.generation.config import GeneratorConfig
+from tiger_pipeline.generation.config import GeneratorConfig, ItemDecoderConfig
 from tiger_pipeline.semantic_ids.table import SemanticIds
 
 BatchT = TypeVar("BatchT", bound="Batch")
@@ -118,6 +118,8 @@ class Generator(TrainableNetwork):
 
 class DenseGenerator(Generator):
     """A generator that, beside generating codes, scores all items at once by a dense head."""
+
+    config: ItemDecoderConfig
 
     @abstractmethod
     def encode(self, batch: Batch) -> DensePrefixes:

@@ -81,7 +81,7 @@ def train_or_reuse(
     )
     fusion = None
     if isinstance(result.model, DenseGenerator):
-        fusion = validation.fit(result.model, settings.training.fusion_users).weights
+        fusion = validation.fit(result.model, result.model.config.fusion_users).weights
     save_generator(directory, result, settings.training, fusion)
     shutil.rmtree(work_directory, ignore_errors=True)
     return False

@@ -67,6 +67,15 @@ def test_a_loaded_item_decoder_is_the_saved_one(item_directory: Path) -> None:
     assert read_fusion_weights(item_directory) == FusionWeights(0.3, 1.0, 0.2, -1.0)
 
 
+def test_other_fusion_weights_are_another_generator(tmp_path: Path) -> None:
+    result = TrainingResult(item_decoder(SEMANTIC_IDS), HISTORY, 1, 2.5, 99, "all its inputs")
+    fingerprints = set()
+    for fusion in (FusionWeights(0.3), FusionWeights(0.4)):
+        save_generator(tmp_path, result, TrainingConfig(), fusion)
+        fingerprints.add(read_description(tmp_path)["weights_fingerprint"])
+    assert len(fingerprints) == 2
+
+
 def test_text_embeddings_that_are_missing_are_named(item_directory: Path) -> None:
     (item_directory / "text_embeddings.safetensors").unlink()
     with pytest.raises(ArtifactError, match=r"text_embeddings\.safetensors is missing or damaged"):

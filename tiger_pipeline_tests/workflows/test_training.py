@@ -28,7 +28,7 @@ TEXT = random_text_embeddings(1)
 
 def settings(kind: str) -> Settings:
     generator = {"kind": kind, "blocks": 1, "width": 16, "heads": 2}
-    training = {"max_epochs": 2, "validate_every": 1, "learning_rate": 0.02, "fusion_users": 40}
+    training = {"max_epochs": 2, "validate_every": 1, "learning_rate": 0.02}
     values = {
         "data": {"source": {"path": "."}},
         "model": {"generator": generator},

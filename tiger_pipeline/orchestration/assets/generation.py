@@ -44,7 +44,6 @@ def generator(
     from tiger_pipeline.evaluation.plots import training_curves
     from tiger_pipeline.generation.checkpoint import load_training_history, read_description
     from tiger_pipeline.semantic_ids.table import SemanticIds
-    from tiger_pipeline.storage.fingerprint import fingerprint_json
     from tiger_pipeline.workflows.training import train_or_reuse
 
     partition = dataset_and_variant(context)
@@ -61,12 +60,11 @@ def generator(
         progress=progress_of(context),
     )
     description = read_description(directory)
+    fusion = description.get("fusion")
     history = load_training_history(directory)
     best = next(row for row in history if row["epoch"] == description["best_epoch"])
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(
-            fingerprint_json([description["weights_fingerprint"], description["fusion"]])
-        ),
+        data_version=dg.DataVersion(description["weights_fingerprint"]),
         metadata={
             "path": dg.MetadataValue.path(str(directory)),
             "kept_as_it_was": kept,
@@ -74,7 +72,7 @@ def generator(
             "best_epoch": description["best_epoch"],
             "epochs": len(history),
             "validation_ndcg_at_10": best["valid_ndcg@10"],
-            **({"fusion_weights": description["fusion"]} if description["fusion"] else {}),
+            **({"fusion_weights": fusion} if fusion else {}),
             "training_loss": best["train_loss"],
             "seconds": round(description["seconds"], 1),
             "curves": picture_preview(
