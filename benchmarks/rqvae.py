@@ -27,7 +27,7 @@ from vector_quantize_pytorch import ResidualVQ
 from tiger_pipeline.compute_device import choose_device
 from tiger_pipeline.progress import NoProgress
 from tiger_pipeline.quantization.config import ResidualVaeConfig
-from tiger_pipeline.quantization.vae.initialization import scale_latents, start_codebooks
+from tiger_pipeline.quantization.vae.initialization import start_codebooks
 from tiger_pipeline.quantization.vae.model import QuantizingAutoencoder
 from tiger_pipeline.quantization.vae.network import build_autoencoder
 from tiger_pipeline.quantization.vae.training import train_autoencoder
@@ -44,7 +44,6 @@ def train_ours(config: ResidualVaeConfig, vectors: Tensor) -> tuple[float, float
     """Seconds of an epoch, and the last reconstruction loss."""
     torch.manual_seed(0)
     model = QuantizingAutoencoder(config, vectors.shape[1]).to(vectors.device)
-    scale_latents(model, vectors)
     start_codebooks(model, vectors, seed=0)
     started = time.perf_counter()
     history = train_autoencoder(model, vectors, NoProgress())

@@ -69,9 +69,10 @@ class VaeQuantizer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = QuantizingAutoencoder(config, vectors.shape[1]).to(device)
-        scale_latents(model, on_device)
         if config.kmeans_initialization:
             start_codebooks(model, on_device, config.seed)
+        else:
+            scale_latents(model, on_device)
         return cls._of_model(model, train_autoencoder(model, on_device, progress))
 
     @classmethod

@@ -42,14 +42,16 @@ def rotate(latents: Tensor, quantized: Tensor) -> Tensor:
 def gumbel_logits(half_distances: Tensor, generator: torch.Generator) -> Tensor:
     """Perturbed logits, whose argmax is a draw from the softmax of the negative distances.
 
-    The distances are measured in units of the batch's mean distance to the nearest codeword, so
-    that the noise means the same at every scale of the latents.
+    The distances are measured in tenths of the batch's mean distance to the nearest codeword, so
+    that the noise means the same at every scale of the latents, and a near codeword stays likelier
+    than the many far ones together.
 
     Args:
         half_distances: float32[n, k], half the squared distances to all codewords.
         generator: of the Gumbel noise, on the device of the distances.
     """
-    unit = half_distances.detach().amin(dim=1).mean().clamp_min(torch.finfo(torch.float32).tiny)
+    nearest = half_distances.detach().amin(dim=1).mean()
+    unit = (nearest / 10).clamp_min(torch.finfo(torch.float32).tiny)
     noise = torch.empty_like(half_distances).exponential_(generator=generator).log_()
     return -half_distances / unit - noise
 

@@ -70,11 +70,11 @@ def test_rotation_of_degenerate_pairs_is_finite(make):
     assert torch.isfinite(latents.grad).all()
 
 
-def test_gumbel_draws_from_the_softmax_of_distances_over_their_mean_minimum():
-    half_distances = torch.tensor([[0.2, 0.4, 0.6]]).expand(40_000, 3)
+def test_gumbel_draws_from_the_softmax_of_distances_in_tenths_of_their_mean_minimum():
+    half_distances = torch.tensor([[0.2, 0.22, 0.24]]).expand(40_000, 3)
     logits = gumbel_logits(half_distances, torch.Generator().manual_seed(0))
     shares = torch.bincount(logits.argmax(dim=1), minlength=3) / 40_000
-    expected = torch.softmax(-torch.tensor([0.2, 0.4, 0.6]) / 0.2, dim=0)
+    expected = torch.softmax(-torch.tensor([0.2, 0.22, 0.24]) / 0.02, dim=0)
     torch.testing.assert_close(shares, expected, atol=0.01, rtol=0)
 
 
