@@ -122,7 +122,8 @@ def main() -> None:
         losses = [f"{loss:.3f}" for _, loss in rounds[0]]
         print(
             f"{name:36}{1000 * theirs:9.0f}{1000 * ours:9.0f}{theirs / ours:7.2f}×   "
-            f"{' and '.join(losses)}"
+            f"{' and '.join(losses)}",
+            flush=True,
         )
     print(f"Target: at least as fast: {'met' if slowest >= 1 else 'MISSED'}")
 
