@@ -4,8 +4,8 @@ What a position reads is the item's own learned vector, the sum of its codes' em
 projected text embedding; an item whose own vector is unknown still has the other two. Every
 position predicts the next item twice:
 
-- the code head generates its semantic ID level by level from the context and the codes before,
-  by one small MLP a level, so that a beam costs no attention;
+- the code head generates its semantic ID level by level from the context, the codes before, and
+  what lies behind each code that may follow, so that a beam costs no attention;
 - the dense head scores all items at once by the cosine of context and item vector over a learned
   temperature, trained by the full softmax over the catalog.
 
@@ -16,7 +16,7 @@ arXiv:2411.18814) and COBRA (Yang et al. 2025, arXiv:2503.02453).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,9 +30,13 @@ from tiger_pipeline.generation.config import ItemDecoderConfig
 from tiger_pipeline.generation.full_softmax import full_softmax_loss
 from tiger_pipeline.generation.generator import Batch, DenseGenerator
 from tiger_pipeline.generation.item_batches import ItemBatch, ItemExamples
+from tiger_pipeline.generation.prefix_keys import add_child_scores, prefix_keys
+from tiger_pipeline.generation.teacher_forcing import states_of_items
 from tiger_pipeline.generation.tokens import BEGIN, ItemTokenizer
+from tiger_pipeline.generation.trie_tensors import SparseTrie
 from tiger_pipeline.generation.windows import most_recent, training_windows
 from tiger_pipeline.semantic_ids.table import SemanticIds
+from tiger_pipeline.semantic_ids.trie import ROOT, SemanticIdTrie
 
 _INITIAL_STD = 0.02
 _INITIAL_TEMPERATURE = 0.07
@@ -45,6 +49,7 @@ class ItemDecoder(DenseGenerator):
     text: Tensor
     tokens_of_item: Tensor
     needs_suffix: Tensor
+    states_of_item: Tensor
 
     def __init__(
         self, config: ItemDecoderConfig, semantic_ids: SemanticIds, text_embeddings: np.ndarray
@@ -64,6 +69,9 @@ class ItemDecoder(DenseGenerator):
         self._add_frozen("needs_suffix", semantic_ids.needs_suffix)
         self._add_frozen("text", _standardized(text_embeddings))
         self._text_embeddings = text_embeddings
+        self._semantic_id_trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
+        self._trie_tensors = SparseTrie(self._semantic_id_trie, torch.device("cpu"))
+        self._add_frozen("states_of_item", states_of_items(self._trie_tensors).numpy())
 
         width = config.width
         self.item_embedding = nn.Embedding(self.n_items, width)
@@ -120,6 +128,14 @@ class ItemDecoder(DenseGenerator):
         codes = self.token_embedding(self.tokens_of_item[:, : self.levels]).sum(1)
         return own + codes + self.text_projection(self.text)
 
+    @property
+    def trie(self) -> SparseTrie:
+        """The semantic IDs of the catalog, on the network's device."""
+        device = self.tokens_of_item.device
+        if self._trie_tensors.device != device:
+            self._trie_tensors = SparseTrie(self._semantic_id_trie, device)
+        return self._trie_tensors
+
     def _known_in_this_step(self) -> Tensor | None:
         if not self.training or self.config.item_dropout == 0:
             return None
@@ -153,26 +169,53 @@ class ItemDecoder(DenseGenerator):
         assert isinstance(batch, ItemBatch)
         vectors = self.item_vectors(self._known_in_this_step())
         contexts = self.contexts(batch.items, vectors).flatten(0, 1)[batch.target_rows]
-        total = self._codes_loss(contexts, batch.targets)
+        directions = F.normalize(vectors, dim=-1)
+        total = self._codes_loss(contexts, directions, batch.targets)
         if self.config.dense_loss_weight:
-            queries, directions = self.dense_queries(contexts), F.normalize(vectors, dim=-1)
-            dense = full_softmax_loss(queries, directions, batch.targets)
+            dense = full_softmax_loss(self.dense_queries(contexts), directions, batch.targets)
             total = total + self.config.dense_loss_weight * dense
         return total / batch.n_targets
 
-    def _codes_loss(self, contexts: Tensor, targets: Tensor) -> Tensor:
+    def _codes_loss(self, contexts: Tensor, directions: Tensor, targets: Tensor) -> Tensor:
         """Summed over the targets (int64[m]) and their codes, suffixes where they have one."""
-        tokens = self.tokens_of_item[targets]
+        keys = prefix_keys(self.trie, directions)
+        tokens, states = self.tokens_of_item[targets], self.states_of_item[targets]
         before = self.token_embedding(tokens).cumsum(1)
         total = contexts.new_zeros((), dtype=torch.float32)
         for level, offset in enumerate(self.level_offsets):
             if level == self.levels:
                 rows = self.needs_suffix[targets]
-                contexts, before, tokens = contexts[rows], before[rows], tokens[rows]
-            logits = self.code_head(level, contexts, before[:, level - 1] if level else None)
+                contexts, before = contexts[rows], before[rows]
+                tokens, states = tokens[rows], states[rows]
+            codes_before = before[:, level - 1 : level] if level else None
+            logits = self._code_logits(
+                level, contexts, codes_before, states[:, level : level + 1], keys[level]
+            )
             codes = tokens[:, level] - offset
-            total = total + F.cross_entropy(logits.float(), codes, reduction="sum")
+            total = total + F.cross_entropy(logits.squeeze(1).float(), codes, reduction="sum")
         return total
+
+    def _code_logits(
+        self,
+        level: int,
+        contexts: Tensor,
+        codes_before: Tensor | None,
+        states: Tensor,
+        keys: Tensor,
+    ) -> Tensor:
+        """Logits [B, m, codes] of the codes of one level, for m prefixes of each of B contexts.
+
+        Args:
+            level: from 0.
+            contexts: [B, width].
+            codes_before: [B, m, width], the summed embeddings of the prefixes' codes; None for
+                the one empty prefix.
+            states: int64[B, m] of the trie, where the prefixes stand.
+            keys: of the states of the next depth, see `prefix_keys`.
+        """
+        logits = self.code_head(level, contexts.unsqueeze(1), codes_before)
+        queries, leads_on = self.code_head.queries(level, contexts), self.code_head.leads_on[level]
+        return add_child_scores(logits, self.trie, level, states, queries, keys, leads_on)
 
     def encode(self, batch: Batch) -> "ItemDecoderPrefixes":
         """Run each user's history through the blocks once."""
@@ -181,9 +224,38 @@ class ItemDecoder(DenseGenerator):
         contexts = self.contexts(batch.items, vectors)
         users = torch.arange(len(contexts), device=contexts.device)
         context = contexts[users, batch.lengths]
-        no_codes = torch.zeros_like(context).unsqueeze(1)
-        logp = self.code_head(0, context.unsqueeze(1), None).float().log_softmax(-1)
-        return ItemDecoderPrefixes(self, 0, logp, context, vectors, no_codes)
+        directions = F.normalize(vectors, dim=-1)
+        keys = prefix_keys(self.trie, directions)
+        states = torch.full((len(context), 1), ROOT, device=context.device)
+        logits = self._code_logits(0, context, None, states, keys[0])
+        return ItemDecoderPrefixes(
+            model=self,
+            level=0,
+            logp=logits.float().log_softmax(-1),
+            context=context,
+            directions=directions,
+            keys=keys,
+            codes_before=torch.zeros_like(context).unsqueeze(1),
+            states=states,
+        )
+
+    def extend(
+        self, prefixes: "ItemDecoderPrefixes", parents: Tensor, codes: Tensor
+    ) -> "ItemDecoderPrefixes":
+        """See `Prefixes.extend`."""
+        level = prefixes.level + 1
+        picked = parents.unsqueeze(-1).expand(-1, -1, prefixes.codes_before.shape[-1])
+        added = self.token_embedding(codes + self.level_offsets[prefixes.level])
+        before = prefixes.codes_before.gather(1, picked) + added
+        states = self.trie.follow(prefixes.states.gather(1, parents), codes)
+        logits = self._code_logits(level, prefixes.context, before, states, prefixes.keys[level])
+        return replace(
+            prefixes,
+            level=level,
+            logp=logits.float().log_softmax(-1),
+            codes_before=before,
+            states=states,
+        )
 
 
 def _standardized(embeddings: np.ndarray) -> np.ndarray:
@@ -198,41 +270,33 @@ def _standardized(embeddings: np.ndarray) -> np.ndarray:
 
 @dataclass
 class ItemDecoderPrefixes:
-    """Beams over an `ItemDecoder`: the users' contexts, and the sums of the beams' codes.
+    """Beams over an `ItemDecoder`: the users' contexts, and where the beams stand.
 
     Attributes:
         model: the network.
         level: level of the codes that `logp` is about.
         logp: float32[B, m, codes].
         context: [B, width].
-        item_vectors: [n_items, width].
+        directions: [n_items, width], the items' vectors at length 1.
+        keys: of the prefixes of each depth, see `prefix_keys`.
         codes_before: [B, m, width], summed embeddings of each beam's codes so far.
+        states: int64[B, m], of the trie; `NO_STATE` for a beam whose codes no item has.
     """
 
     model: ItemDecoder
     level: int
     logp: Tensor
     context: Tensor
-    item_vectors: Tensor
+    directions: Tensor
+    keys: list[Tensor]
     codes_before: Tensor
+    states: Tensor
 
     def extend(self, parents: Tensor, codes: Tensor) -> "ItemDecoderPrefixes":
         """See `Prefixes.extend`."""
-        model = self.model
-        picked = parents.unsqueeze(-1).expand(-1, -1, self.codes_before.shape[-1])
-        added = model.token_embedding(codes + model.level_offsets[self.level])
-        before = self.codes_before.gather(1, picked) + added
-        logits = model.code_head(self.level + 1, self.context.unsqueeze(1), before)
-        return ItemDecoderPrefixes(
-            model,
-            self.level + 1,
-            logits.float().log_softmax(-1),
-            self.context,
-            self.item_vectors,
-            before,
-        )
+        return self.model.extend(self, parents, codes)
 
     def item_logp(self) -> Tensor:
         """See `DensePrefixes.item_logp`."""
-        directions = F.normalize(self.item_vectors, dim=-1)
-        return (self.model.dense_queries(self.context) @ directions.T).float().log_softmax(-1)
+        queries = self.model.dense_queries(self.context)
+        return (queries @ self.directions.T).float().log_softmax(-1)

@@ -136,6 +136,21 @@ class SparseTrie(TrieTensors):
         codes = self.code_of_state[following].masked_fill(missing, 0)
         return Candidates(logp.gather(-1, codes).masked_fill(missing, -torch.inf), following, codes)
 
+    def children(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """All children of all `states` (int64[m], or `NO_STATE`), one after the other.
+
+        Returns:
+            Rows int64[k] of `states`, ascending, and their children int64[k], in the order of
+            their codes.
+        """
+        alive = states.clamp(min=ROOT)
+        first = self._first_child[alive]
+        counts = (self._first_child[alive + 1] - first).masked_fill(states == NO_STATE, 0)
+        rows = torch.repeat_interleave(torch.arange(len(states), device=self.device), counts)
+        before = counts.cumsum(0) - counts
+        within = torch.arange(len(rows), device=self.device) - before[rows]
+        return rows, first[rows] + within
+
     def slots(self, states: Tensor) -> Tensor:
         """See `TrieTensors.slots`."""
         return states - self._first_child[self.parent[states]]

@@ -34,22 +34,48 @@ def context_after(model: ItemDecoder, items: np.ndarray) -> torch.Tensor:
     return model.contexts(recent[None], model.item_vectors())[0, -1]
 
 
+def mean_directions(
+    model: ItemDecoder, semantic_ids: SemanticIds
+) -> dict[tuple[int, ...], torch.Tensor]:
+    """For every prefix of a semantic ID, the mean direction of the items that have it."""
+    directions = F.normalize(model.item_vectors(), dim=-1)
+    below: dict[tuple[int, ...], list[torch.Tensor]] = {}
+    for item in range(model.n_items):
+        codes = whole_semantic_id(semantic_ids, item)
+        for length in range(1, len(codes) + 1):
+            below.setdefault(codes[:length], []).append(directions[item])
+    return {prefix: torch.stack(found).mean(0) for prefix, found in below.items()}
+
+
 def codes_logp(
-    model: ItemDecoder, semantic_ids: SemanticIds, context: torch.Tensor, item: int
+    model: ItemDecoder,
+    semantic_ids: SemanticIds,
+    context: torch.Tensor,
+    item: int,
+    means: dict[tuple[int, ...], torch.Tensor],
 ) -> float:
     """Log-probability of an item's semantic ID, one code after another, from the head's weights."""
-    suffix = [int(semantic_ids.suffixes[item])] if semantic_ids.needs_suffix[item] else []
-    codes = [*semantic_ids.codes[item].tolist(), *suffix]
     head, total = model.code_head, 0.0
     before = torch.zeros_like(context)
+    codes = whole_semantic_id(semantic_ids, item)
     for level, code in enumerate(codes):
         inner = head.read_context[level](context)
         if level:
             inner = inner + head.read_codes[level - 1].weight @ before
         logits = head.score[level](F.gelu(inner))
+        query = F.normalize(head.ask_below[level](context), dim=0) * head.log_scale[level].exp()
+        for other in range(model.codebook_sizes[level]):
+            if (prefix := (*codes[:level], other)) in means:
+                logits[other] += head.leads_on[level] + query @ means[prefix]
         total += logits.log_softmax(0)[code].item()
         before = before + model.token_embedding.weight[code + model.level_offsets[level]]
     return total
+
+
+def whole_semantic_id(semantic_ids: SemanticIds, item: int) -> tuple[int, ...]:
+    """Codes of an item, and its suffix where it needs one."""
+    suffix = [int(semantic_ids.suffixes[item])] if semantic_ids.needs_suffix[item] else []
+    return (*semantic_ids.codes[item].tolist(), *suffix)
 
 
 def dense_logp(model: ItemDecoder, context: torch.Tensor) -> torch.Tensor:
@@ -65,9 +91,12 @@ def all_scores(
 ) -> tuple[np.ndarray, np.ndarray]:
     """float64[n, n_items] of codes and of the dense head, item by item."""
     n_items = len(semantic_ids.item_ids)
+    means = mean_directions(model, semantic_ids)
     codes, dense = np.zeros((2, len(histories), n_items))
     for user in range(len(histories)):
         context = context_after(model, histories[user])
         dense[user] = dense_logp(model, context).numpy()
-        codes[user] = [codes_logp(model, semantic_ids, context, item) for item in range(n_items)]
+        codes[user] = [
+            codes_logp(model, semantic_ids, context, item, means) for item in range(n_items)
+        ]
     return codes, dense

@@ -21,6 +21,7 @@ from tiger_pipeline_tests.generation.item_decoders import (
     context_after,
     dense_logp,
     item_decoder,
+    mean_directions,
 )
 
 SEMANTIC_IDS = random_semantic_ids(0)
@@ -62,11 +63,12 @@ def test_loss_is_the_mean_over_every_interaction(dense_weight: float) -> None:
     batch = examples.batch(np.arange(len(examples.lengths)))
     assert batch.n_targets == len(histories.items)
 
+    means = mean_directions(model, SEMANTIC_IDS)
     total = 0.0
     for user in range(len(histories)):
         for place, item in enumerate(histories[user]):
             context = context_after(model, histories[user][:place])
-            total -= codes_logp(model, SEMANTIC_IDS, context, item)
+            total -= codes_logp(model, SEMANTIC_IDS, context, item, means)
             total -= dense_weight * dense_logp(model, context)[item].item()
     assert model.loss(batch).item() == pytest.approx(total / batch.n_targets, rel=1e-4)
 
