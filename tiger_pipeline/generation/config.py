@@ -57,6 +57,12 @@ class ItemDecoderConfig(CausalTransformerConfig):
         description="Share of items that a training step knows by codes and text only, so that "
         "items without an embedding of their own can be recommended.",
     )
+    following_dropout: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Dropout of the vectors that learn by heart what follows an item.",
+    )
     dense_loss_weight: float = Field(
         1.0, ge=0, description="Of the items' cross-entropy, beside that of the codes."
     )

@@ -9,10 +9,15 @@ position predicts the next item twice:
 - the dense head scores all items at once by the cosine of context and item vector over a learned
   temperature, trained by the full softmax over the catalog.
 
+Beside the blocks, a context holds what tends to follow the last items: a second learned vector an
+item, summed with weights that fall with age. So a pair of items that was seen once or twice can be
+learned by heart without passing through attention, as in a factorized Markov chain.
+
 A position an item instead of one a code makes the sequences three to four times shorter than a
 `Decoder`'s. Sources of the parts: SASRec (Kang & McAuley 2018, arXiv:1808.09781) with full
 cross-entropy; generation and dense retrieval by one network as in LIGER (Yang et al. 2024,
-arXiv:2411.18814) and COBRA (Yang et al. 2025, arXiv:2503.02453).
+arXiv:2411.18814) and COBRA (Yang et al. 2025, arXiv:2503.02453); Markov chains in factors
+(FPMC, Rendle et al. 2010) over several last items (Fossil, He & McAuley 2016, arXiv:1609.09152).
 """
 
 import math
@@ -39,7 +44,7 @@ from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.semantic_ids.trie import ROOT, SemanticIdTrie
 
 _INITIAL_STD = 0.02
-_INITIAL_TEMPERATURE = 0.07
+_INITIAL_TEMPERATURE = 0.06
 
 
 class ItemDecoder(DenseGenerator):
@@ -81,6 +86,9 @@ class ItemDecoder(DenseGenerator):
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
+        self.following_embedding = nn.Embedding(self.n_items, width)
+        self.following_dropout = nn.Dropout(config.following_dropout)
+        self.following_decay = nn.Parameter(torch.zeros(()))  # in logits: starts at a half
         inner = int(config.head_ratio * width)
         self.code_head = CodeHead(width, inner, self.codebook_sizes, config.dropout)
         self.dense_query = nn.Linear(width, width)
@@ -142,12 +150,13 @@ class ItemDecoder(DenseGenerator):
         drawn = torch.rand(self.n_items, device=self.tokens_of_item.device)
         return drawn >= self.config.item_dropout
 
-    def contexts(self, items: Tensor, item_vectors: Tensor) -> Tensor:
+    def contexts(self, items: Tensor, item_vectors: Tensor, known: Tensor | None = None) -> Tensor:
         """What each position knows after reading 0, 1, … L items.
 
         Args:
             items: int64[B, L].
             item_vectors: [n_items, width].
+            known: as in `item_vectors`.
 
         Returns:
             [B, L + 1, width].
@@ -157,7 +166,21 @@ class ItemDecoder(DenseGenerator):
         x = self.dropout(x + self.position_embedding.weight[: x.shape[1]])
         for block in self.blocks:
             x, _ = block(x)
-        return self.norm(x)
+        x = self.norm(x)
+        return torch.cat([x[:, :1], x[:, 1:] + self._following(items, known)], dim=1)
+
+    def _following(self, items: Tensor, known: Tensor | None) -> Tensor:
+        """What tends to follow the items read so far: [B, L, width], for items int64[B, L].
+
+        At position p, Σ_a decay^a · (the second vector of the item a steps before p).
+        """
+        vectors = self.following_embedding.weight
+        if known is not None:
+            vectors = vectors * known.unsqueeze(-1)
+        place = torch.arange(items.shape[1], device=items.device)
+        age = place.unsqueeze(1) - place
+        weights = torch.sigmoid(self.following_decay) ** age.clamp(min=0) * (age >= 0)
+        return weights @ self.following_dropout(F.embedding(items, vectors))
 
     def dense_queries(self, contexts: Tensor) -> Tensor:
         """The dense head's side of the user: contexts [m, width] as directions over temperature."""
@@ -167,8 +190,9 @@ class ItemDecoder(DenseGenerator):
     def loss(self, batch: Batch) -> Tensor:
         """Cross-entropy of the codes plus, weighted, that of the items; a target's mean."""
         assert isinstance(batch, ItemBatch)
-        vectors = self.item_vectors(self._known_in_this_step())
-        contexts = self.contexts(batch.items, vectors).flatten(0, 1)[batch.target_rows]
+        known = self._known_in_this_step()
+        vectors = self.item_vectors(known)
+        contexts = self.contexts(batch.items, vectors, known).flatten(0, 1)[batch.target_rows]
         directions = F.normalize(vectors, dim=-1)
         total = self._codes_loss(contexts, directions, batch.targets)
         if self.config.dense_loss_weight:
