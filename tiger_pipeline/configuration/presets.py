@@ -133,6 +133,8 @@ def _refuse_dataset_keys(values: Mapping[str, Any], path: Path) -> None:
         ("data", "data" in values),
         ("model.encoder", "encoder" in model),
         ("evaluation.sasrec", "sasrec" in evaluation),
+        ("evaluation.sampled_negatives", "sampled_negatives" in evaluation),
+        ("evaluation.sampling_seed", "sampling_seed" in evaluation),
     ):
         if present:
             raise ConfigurationError(

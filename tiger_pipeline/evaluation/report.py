@@ -133,7 +133,8 @@ def _accuracy_picture(inputs: ReportInputs) -> bytes:
         }
         for metric, title in METRIC_TITLES.items()
     }
-    title = f"{SPLIT_TITLES[split]}, seen items masked, full ranking"
+    ranking = EvaluationProtocol.of(inputs.metrics, split, "masked").ranking
+    title = f"{SPLIT_TITLES[split]}, seen items masked, {ranking} ranking"
     return plots.accuracy_bars(panels, [inputs.variant], title)
 
 
@@ -150,6 +151,7 @@ def _contents(inputs: ReportInputs, comparisons: Sequence[PairedComparison]) -> 
             "summary": inputs.summary(),
             "protocols": [vars(protocol) for protocol in protocols],
             "targets_already_seen": inputs.targets_already_seen,
+            "untrained_targets": inputs.untrained_targets,
             "metrics": inputs.metrics.select(
                 ["model", "split", "seen", "metric", "k", "value"]
             ).to_pylist(),

@@ -103,10 +103,11 @@ def read_baselines(folders: BaselineFolders, progress: Progress) -> Baselines:
     )
 
 
-def _measured_on(metrics: "pa.Table") -> tuple[str | None, set[tuple[Any, ...]]]:
-    """The interactions' fingerprint, and every protocol with every metric and cutoff."""
+def _measured_on(metrics: "pa.Table") -> tuple[str | None, list[str], set[tuple[Any, ...]]]:
+    """The interactions' fingerprint, the columns, and every protocol with metrics and cutoffs."""
     rows = metrics.select([*PROTOCOL_COLUMNS, "metric", "k"]).to_pylist()
-    return metadata_of(metrics).get(_INTERACTIONS), {tuple(row.values()) for row in rows}
+    protocols = {tuple(row.values()) for row in rows}
+    return metadata_of(metrics).get(_INTERACTIONS), metrics.column_names, protocols
 
 
 def _fingerprint(sequences: UserSequences) -> str:

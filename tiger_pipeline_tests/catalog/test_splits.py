@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tiger_pipeline.catalog.sequences import SPLITS
 from tiger_pipeline.catalog.splits import (
     chronological_order,
     count_tied,
@@ -13,7 +14,6 @@ from tiger_pipeline.catalog.splits import (
     time_at,
     without_duplicates,
 )
-from tiger_pipeline.catalog.sequences import SPLITS
 
 EVENTS = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=25
