@@ -46,7 +46,8 @@ class EvaluationConfig(StrictConfig):
     search: Literal["beams", "exhaustive"] = Field(
         "beams",
         description="How a generator's items are found. `exhaustive` scores every item exactly: "
-        "what beams are measured against, and slower by orders of magnitude.",
+        "what beams are measured against, and slower by orders of magnitude. Training is always "
+        "validated by beams.",
     )
     beams: _Width | Annotated[tuple[_Width, ...], Field(min_length=1)] = Field(
         50,
@@ -82,7 +83,7 @@ class EvaluationConfig(StrictConfig):
     def _wide_enough(self) -> "EvaluationConfig":
         longest = max(self.cutoffs[-1], self.recommended_items)
         width = self.beams if isinstance(self.beams, int) else self.beams[-1]
-        if self.search == "beams" and width < longest:
+        if width < longest:
             raise ValueError(
                 f"beams {width} cannot give lists of {longest} items (the largest cutoff or "
                 "recommended_items): raise beams or shorten the lists"

@@ -52,8 +52,10 @@ def _score_below(
     longer = logp[:, parents] + prefixes.logp[:, parents, codes]
     ends = items != NO_ITEM
     scores[:, items[ends]] = longer[:, ends]
+    going_on = torch.nonzero(~ends).squeeze(1)
     at_once = max(1, _PREFIXES_AT_ONCE // max(1, len(logp)))
-    for part in torch.nonzero(~ends).squeeze(1).split(at_once):
+    for start in range(0, len(going_on), at_once):
+        part = going_on[start : start + at_once]
         extended = prefixes.extend(
             parents[part].expand(len(logp), -1), codes[part].expand(len(logp), -1)
         )

@@ -124,6 +124,10 @@ def test_a_folder_named_in_the_environment_is_read(folder: Path, monkeypatch: py
         ),
         ("evaluation: {cutoffs: [10, 5]}", "cutoffs must be positive and ascending"),
         ("evaluation: {beams: 10}", "beams 10 cannot give lists of 20 items"),
+        ("evaluation: {beams: [50, 50, 10]}", "beams 10 cannot give lists of 20 items"),
+        ("evaluation: {beams: []}", r"evaluation\.beams"),
+        ("evaluation: {beams: [50, 0]}", r"evaluation\.beams"),
+        ("evaluation: {sampled_negatives: 9}", r"sets 'evaluation\.sampled_negatives'"),
     ],
 )
 def test_a_wrong_variant_is_explained(folder: Path, variant: str, message: str):
