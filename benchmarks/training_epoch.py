@@ -3,10 +3,10 @@
     python -m benchmarks.training_epoch [--share 0.25] [--t5-share 0.015] [--rounds 3] [--threads N]
 
 The training interactions of Amazon Beauty (folder TIGER_REAL_DATA), made-up codes (3 × 256, some
-shared) and random text embeddings (384 numbers), as neither changes what a step costs. Both networks
-have their default settings, width 128, and batches of at most 4,096 padded positions; both see every
-interaction as a target once an epoch. An epoch of `t5` takes long, so only a share of the steps of
-each is run, over examples drawn at random, and its time is scaled to the steps of the whole epoch.
+shared) and random text embeddings (384 numbers), as neither changes what a step costs. Both
+networks have their default settings, width 128, and batches of at most 4,096 padded positions; both
+see every interaction as a target once an epoch. An epoch of `t5` takes long, so only a share of the
+steps of each is run, over examples drawn at random, and its time is scaled to those of all steps.
 The rounds alternate between the two, after a round that does not count; the best one counts.
 Prints steps, seconds of a whole epoch, and their ratio.
 """

@@ -46,7 +46,8 @@ class DyingProgress(NoProgress):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def note(self, message: str) -> None:
-        print(message, flush=True)
+        sys.stdout.write(f"{message}\n")
+        sys.stdout.flush()
 
 
 def main(folder: Path, kill_after: int = sys.maxsize) -> None:

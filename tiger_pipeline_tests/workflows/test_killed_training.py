@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of an epoch, and a restart: nothing but the lost half epoch is noticed."""
+"""`kill -9` in the middle of an epoch, and a restart: only the lost half epoch is noticed."""
 
 import json
 import os
