@@ -116,12 +116,18 @@ def read_summary(directory: Path) -> dict[str, Any]:
 
 
 def read_metrics(directory: Path) -> "pa.Table":
-    """The long metrics table of a report.
+    """The long metrics table of a report, or of measured baselines.
 
     Raises:
-        ArtifactError: the file is absent or unreadable.
+        ArtifactError: the file is absent, unreadable, or of another version.
     """
-    return read_table(directory / METRICS_TABLE)
+    metrics = read_table(directory / METRICS_TABLE)
+    if "search" not in metrics.column_names:
+        raise ArtifactError(
+            f"{directory / METRICS_TABLE} has no column 'search'. Was it written by another "
+            "version? Materialize `baseline_metrics` and `metrics` again."
+        )
+    return metrics
 
 
 def _accuracy_picture(inputs: ReportInputs) -> bytes:

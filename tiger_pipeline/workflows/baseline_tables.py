@@ -9,7 +9,7 @@ from tiger_pipeline.catalog.sequences import UserSequences
 from tiger_pipeline.evaluation.baselines.sasrec_checkpoint import read_sasrec_description
 from tiger_pipeline.evaluation.baselines.standard import SASREC
 from tiger_pipeline.evaluation.protocol import EvaluationResult
-from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE
+from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE, read_metrics
 from tiger_pipeline.evaluation.result_tables import PROTOCOL_COLUMNS
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.storage.fingerprint import fingerprint_array, fingerprint_json
@@ -82,7 +82,7 @@ def read_baselines(folders: BaselineFolders, progress: Progress) -> Baselines:
     """
     import pyarrow as pa
 
-    metrics = read_table(folders.standard / METRICS_TABLE)
+    metrics = read_metrics(folders.standard)
     ranks = read_table(folders.standard / RANKS_TABLE)
     if not folders.sasrec.is_dir():
         return Baselines(metrics, ranks, {})
