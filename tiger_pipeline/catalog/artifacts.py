@@ -26,7 +26,11 @@ class CatalogCounts:
         train_interactions: those of them in the training split.
         valid_interactions: validation targets.
         test_interactions: test targets.
-        users_only_in_training: users without a test target; most are too short to evaluate.
+        other_interactions: neither; in a global time split, what users did after a target.
+        users_without_test_target: too short to evaluate, or not there in the test period.
+        untrained_valid_targets: validation targets whose item has no training interaction: a model
+            can only know it by its text.
+        untrained_test_targets: those of the test targets.
         items_without_interactions: items of the source that no interaction of the catalog names.
         items_without_text: items of the catalog whose fields are all empty.
         tied_interactions: interactions that share their time with another of the same user.
@@ -45,7 +49,10 @@ class CatalogCounts:
     train_interactions: int
     valid_interactions: int
     test_interactions: int
-    users_only_in_training: int
+    other_interactions: int
+    users_without_test_target: int
+    untrained_valid_targets: int
+    untrained_test_targets: int
     items_without_interactions: int
     items_without_text: int
     tied_interactions: int

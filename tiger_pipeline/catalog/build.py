@@ -14,7 +14,7 @@ import pandas as pd
 
 from tiger_pipeline.catalog import splits
 from tiger_pipeline.catalog.artifacts import Catalog, CatalogCounts
-from tiger_pipeline.catalog.config import DataConfig
+from tiger_pipeline.catalog.config import DataConfig, GlobalTimeConfig
 from tiger_pipeline.catalog.filters import at_least_rating, k_core
 from tiger_pipeline.catalog.raw import RawCatalog
 from tiger_pipeline.catalog.readers.source import read_source
@@ -151,15 +151,52 @@ def _split(rows: InteractionRows, config: DataConfig) -> InteractionRows:
         rows = rows.select(
             splits.chronological_order(rows.users, rows.timestamps, rows.splits, generator)
         )
+    assigned = (
+        _split_by_time(rows, config.split)
+        if isinstance(config.split, GlobalTimeConfig)
+        else _leave_one_out(rows, config.split.min_history)
+    )
+    return dataclasses.replace(rows, splits=assigned)
+
+
+def _leave_one_out(rows: InteractionRows, min_history: int) -> np.ndarray:
     assigned = rows.splits
     if assigned is None:
-        assigned = splits.leave_one_out(rows.users, config.split.min_history)
+        assigned = splits.leave_one_out(rows.users, min_history)
     if SPLITS.index("test") not in assigned:
         raise InputError(
-            f"No user has {config.split.min_history} interactions (data.split.min_history), so "
-            "there is nothing to evaluate on."
+            f"No user has {min_history} interactions (data.split.min_history), so there is nothing "
+            "to evaluate on."
         )
-    return dataclasses.replace(rows, splits=assigned)
+    return assigned
+
+
+def _split_by_time(rows: InteractionRows, config: GlobalTimeConfig) -> np.ndarray:
+    if rows.splits is not None or rows.timestamps is None:
+        lacks = "no timestamps" if rows.timestamps is None else "splits of its own"
+        raise ConfigurationError(
+            f"data.split.kind is `global_time`, but the source has {lacks}. Set it to "
+            "`leave_one_out`."
+        )
+    cuts = {
+        name: splits.time_at(rows.timestamps, cut)
+        for name, cut in (("valid", config.valid_from), ("test", config.test_from))
+    }
+    shown = {name: f"{pd.Timestamp(cut, unit='s'):%Y-%m-%d %H:%M:%S}" for name, cut in cuts.items()}
+    if cuts["valid"] >= cuts["test"]:
+        raise ConfigurationError(
+            f"data.split.valid_from ({config.valid_from}) begins at {shown['valid']} UTC and "
+            f"data.split.test_from ({config.test_from}) at {shown['test']}: the validation period "
+            "must come before the test period."
+        )
+    assigned = splits.global_time(rows.users, rows.timestamps, cuts["valid"], cuts["test"])
+    for name, cut in shown.items():
+        if SPLITS.index(name) not in assigned:
+            raise InputError(
+                f"No user has interactions both before and after {cut} UTC "
+                f"(data.split.{name}_from), so there is no {name} target. Move the cut."
+            )
+    return assigned
 
 
 def _item_table(items: pd.DataFrame, keep: np.ndarray, n_interactions: np.ndarray) -> "pa.Table":
@@ -197,12 +234,22 @@ def _interaction_table(
 
 def _count_splits(rows: InteractionRows) -> dict[str, int]:
     assert rows.splits is not None
-    train, valid, test = np.bincount(rows.splits, minlength=len(SPLITS)).tolist()
+    counts = dict(
+        zip(SPLITS, np.bincount(rows.splits, minlength=len(SPLITS)).tolist(), strict=True)
+    )
+    trained = rows.items[rows.splits == SPLITS.index("train")]
+
+    def untrained(split: str) -> int:
+        return int((~np.isin(rows.items[rows.splits == SPLITS.index(split)], trained)).sum())
+
     return {
-        "train_interactions": train,
-        "valid_interactions": valid,
-        "test_interactions": test,
-        "users_only_in_training": rows.n_users - test,
+        "train_interactions": counts["train"],
+        "valid_interactions": counts["valid"],
+        "test_interactions": counts["test"],
+        "other_interactions": counts["valid_rest"] + counts["test_rest"],
+        "users_without_test_target": rows.n_users - counts["test"],
+        "untrained_valid_targets": untrained("valid"),
+        "untrained_test_targets": untrained("test"),
     }
 
 

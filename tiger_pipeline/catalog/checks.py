@@ -36,7 +36,8 @@ def check_interactions(interactions: "pa.Table", items: "pa.Table") -> list[str]
     """Every interaction's item is known; users are grouped, strictly ordered, legally split.
 
     A user's splits never go back from test to validation to training; a user has at most one
-    validation and one test target and, before them, at least one training interaction.
+    validation and one test target, and something before each: a training interaction before a
+    validation target, any before a test target.
     """
     frame = interactions.to_pandas()
     problems = []
@@ -57,6 +58,7 @@ def check_interactions(interactions: "pa.Table", items: "pa.Table") -> list[str]
         problems.append("A user's positions are not 0, 1, 2, …")
     if (split < 0).any():
         return [*problems, f"A split is not one of {', '.join(SPLITS)}."]
+    train, valid, test = map(SPLITS.index, ("train", "valid", "test"))
     if (np.diff(split)[within] < 0).any():
         problems.append("A user's splits are not in the order train, valid, test.")
     same_split = within & (np.diff(split) == 0)
@@ -64,13 +66,26 @@ def check_interactions(interactions: "pa.Table", items: "pa.Table") -> list[str]
         problems.append("A user's timestamps go back within a split.")
     per_user = np.zeros((int(users.max(initial=-1)) + 1, len(SPLITS)), dtype=np.int64)
     np.add.at(per_user, (users, split), 1)
-    for name in ("valid", "test"):
-        many = int((per_user[:, SPLITS.index(name)] > 1).sum())
-        if many:
+    for target, first_stop in ((valid, train + 1), (test, test)):
+        name = SPLITS[target]
+        if many := int((per_user[:, target] > 1).sum()):
             problems.append(f"{many} users have several {name} targets.")
-    if (per_user[:, SPLITS.index("train")] == 0).any():
-        problems.append("A user has no training interaction.")
+        has_history = per_user[:, :first_stop].any(axis=1)
+        if alone := int((per_user[:, target].astype(bool) & ~has_history).sum()):
+            problems.append(f"{alone} users have no history before their {name} target.")
     return problems
+
+
+def check_no_future_in_training(interactions: "pa.Table") -> list[str]:
+    """In a global time split, whatever is not trained on happened after all that is."""
+    frame = interactions.select(["split", "timestamp"]).to_pandas()
+    is_trained = frame["split"] == "train"
+    last = frame["timestamp"][is_trained].max()
+    # Stored times are whole seconds: what a fraction of a second separates looks the same.
+    early = int((frame["timestamp"][~is_trained] < last).sum())
+    if not early:
+        return []
+    return [f"{early} validation or test interactions happened before the last training one."]
 
 
 def check_no_target_in_training(
@@ -95,7 +110,7 @@ def check_no_target_in_training(
     position = interactions["position"].to_numpy()
     owner = np.repeat(np.arange(sequences.n_users), np.diff(sequences.offsets))
     problems = []
-    for split in SPLITS[1:]:
+    for split in ("valid", "test"):
         is_target = sequences.splits == SPLITS.index(split)
         users = owner[is_target]
         inside = int((position[is_target] < training.lengths[users]).sum())

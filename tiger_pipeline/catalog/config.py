@@ -1,9 +1,10 @@
 """Settings of the catalog: where the data is, how it is filtered, split and turned into text."""
 
 import re
-from typing import Literal
+from datetime import date
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from tiger_pipeline.strict_config import StrictConfig
 
@@ -85,7 +86,21 @@ class FilterConfig(StrictConfig):
         )
 
 
-class SplitConfig(StrictConfig):
+class TieConfig(StrictConfig):
+    """Order of a user's interactions at the same time, which decides what the targets are."""
+
+    tie_break: Literal["source", "shuffle"] = Field(
+        "source", description="Order of a user's interactions at the same time."
+    )
+    seed: int = Field(0, ge=0, description="Of the shuffle of ties.")
+
+    @property
+    def ties(self) -> str:
+        """The order in words, as every measured value carries it."""
+        return "source" if self.tie_break == "source" else f"shuffle (seed {self.seed})"
+
+
+class LeaveOneOutConfig(TieConfig):
     """Leave-one-out: a user's last item is the test target, the one before it validation.
 
     A source with splits of its own (`format: freerec`) keeps them.
@@ -98,10 +113,50 @@ class SplitConfig(StrictConfig):
         description="Users with fewer interactions take part in training only. FreeRec's "
         "`_LOU` datasets correspond to 4.",
     )
-    tie_break: Literal["source", "shuffle"] = Field(
-        "source", description="Order of a user's interactions at the same time."
+
+    @property
+    def holdout(self) -> str:
+        """How targets are chosen, as every measured value carries it."""
+        return self.kind
+
+
+class GlobalTimeConfig(TieConfig):
+    """One cut in time for all users: train before it, test what each user does next after it.
+
+    Needs timestamps; `catalog.splits.global_time` says exactly what is trained on and tested.
+    """
+
+    kind: Literal["global_time"] = "global_time"
+    valid_from: Annotated[float, Field(gt=0, lt=1)] | date = Field(
+        0.8,
+        description="Where training ends: a share of all interactions, or a date (UTC) such as "
+        "2014-01-31.",
     )
-    seed: int = Field(0, ge=0, description="Of the shuffle of ties.")
+    test_from: Annotated[float, Field(gt=0, lt=1)] | date = Field(
+        0.9, description="Where the validation period ends, in the same way."
+    )
+
+    @property
+    def holdout(self) -> str:
+        """How targets are chosen, as every measured value carries it."""
+        return f"{self.kind} (valid from {self.valid_from}, test from {self.test_from})"
+
+
+def _split_kind(values: object) -> str:
+    kind = values.get("kind") if isinstance(values, dict) else getattr(values, "kind", None)
+    return str(kind or "leave_one_out")
+
+
+SplitConfig = Annotated[
+    Annotated[LeaveOneOutConfig, Tag("leave_one_out")]
+    | Annotated[GlobalTimeConfig, Tag("global_time")],
+    Discriminator(
+        _split_kind,
+        custom_error_type="split_kind",
+        custom_error_message="kind must be leave_one_out or global_time",
+    ),
+]
+"""How targets are chosen; leave-one-out where no `kind` is given."""
 
 
 class TextConfig(StrictConfig):
@@ -134,7 +189,7 @@ class DataConfig(StrictConfig):
     duplicates: Literal["first", "last", "keep"] = Field(
         "first", description="Which of a user's interactions with the same item stays."
     )
-    split: SplitConfig = SplitConfig()
+    split: SplitConfig = LeaveOneOutConfig()
     text: TextConfig = TextConfig()
     items_without_interactions: Literal["drop", "keep"] = "drop"
     """`keep` leaves cold-start items in the catalog: encoded, but not part of any training. That

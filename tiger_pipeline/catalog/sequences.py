@@ -11,8 +11,15 @@ from tiger_pipeline.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SPLITS = ("train", "valid", "test")
-"""In the order of time: a user's splits never go back."""
+SPLITS = ("train", "valid", "valid_rest", "test", "test_rest")
+"""In the order of time: a user's splits never go back.
+
+The rests, which only a global time split has, are what a user did after a target and in the same
+period: those of "valid" are part of the history of the test target, but nothing is trained on them.
+"""
+
+SOURCE_SPLITS = ("train", "valid", "test")
+"""Those that a source may come with."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +132,8 @@ class UserSequences:
     def evaluation(self, split: str) -> tuple[Histories, np.ndarray]:
         """Histories and targets of `split` ("valid" or "test").
 
-        The history of a target holds everything before it: training items for "valid", training
-        and validation items for "test".
+        The history of a target holds everything before it: training items for "valid"; for
+        "test" also the validation target and, in a global time split, what came after that.
 
         Returns:
             Histories of the users that have a target, and targets int32[n], item indices.

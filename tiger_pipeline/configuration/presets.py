@@ -1,7 +1,8 @@
 """Datasets and variants: short YAML files, found by name, merged over the documented defaults.
 
-A dataset file must have a `data` section and may set anything else; a variant file says how its
-semantic IDs and its generator differ. Later wins: defaults, dataset, variant, overrides of a run.
+A dataset file must have a `data` section and may set anything else; or it `extends` another dataset
+by name and sets only what differs, such as the split. A variant file says how its semantic IDs and
+its generator differ. Later wins: defaults, dataset, variant, overrides of a run.
 """
 
 import os
@@ -49,21 +50,35 @@ class Presets:
         Raises:
             ConfigurationError: unknown name, key or value, each with its place.
         """
-        path = _find(self.datasets(), dataset, "dataset")
-        values = _merge(_read(path), _parse_overrides(overrides))
+        path, values = self._dataset(dataset)
+        values = _merge(values, _parse_overrides(overrides))
         _resolve_source(values, path)
         return parse_settings(values, str(path))
 
     def settings(self, dataset: str, variant: str, overrides: Sequence[str] = ()) -> Settings:
         """Settings of a dataset × variant run. Arguments and errors as for `dataset_settings`."""
-        dataset_path = _find(self.datasets(), dataset, "dataset")
+        dataset_path, dataset_values = self._dataset(dataset)
         variant_path = _find(self.variants(), variant, "variant")
         variant_values = _read(variant_path)
         _refuse_dataset_keys(variant_values, variant_path)
-        values = _merge(_read(dataset_path), variant_values)
+        values = _merge(dataset_values, variant_values)
         values = _merge(values, _parse_overrides(overrides))
         _resolve_source(values, dataset_path)
         return parse_settings(values, f"{dataset_path} and {variant_path}")
+
+    def _dataset(self, name: str, extended_by: tuple[str, ...] = ()) -> tuple[Path, dict[str, Any]]:
+        """A dataset's file, and its values over those of the dataset that it extends."""
+        path = _find(self.datasets(), name, "dataset")
+        values = _read(path)
+        # Here, as a relative source starts at the file that names it.
+        _resolve_source(values, path)
+        base = values.pop("extends", None)
+        if base is None:
+            return path, values
+        base = str(base)
+        if base in (name, *extended_by):
+            raise ConfigurationError(f"{path} extends {base!r}, which extends it in turn.")
+        return path, _merge(self._dataset(base, (*extended_by, name))[1], values)
 
     def _files(self, kind: str) -> dict[str, Path]:
         found: dict[str, Path] = {}
@@ -118,6 +133,8 @@ def _refuse_dataset_keys(values: Mapping[str, Any], path: Path) -> None:
         ("data", "data" in values),
         ("model.encoder", "encoder" in model),
         ("evaluation.sasrec", "sasrec" in evaluation),
+        ("evaluation.sampled_negatives", "sampled_negatives" in evaluation),
+        ("evaluation.sampling_seed", "sampling_seed" in evaluation),
     ):
         if present:
             raise ConfigurationError(

@@ -1,6 +1,6 @@
 """Settings of the evaluation protocol."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -35,15 +35,42 @@ class SasrecConfig(StrictConfig):
         return self
 
 
+_Width = Annotated[int, Field(ge=1)]
+
+
 class EvaluationConfig(StrictConfig):
     """What is measured, and how candidates are found."""
 
     cutoffs: tuple[int, ...] = (1, 5, 10, 20)
     splits: tuple[Literal["valid", "test"], ...] = ("valid", "test")
-    beams: int = Field(50, ge=1, description="Beam width of the constrained search.")
+    search: Literal["beams", "exhaustive"] = Field(
+        "beams",
+        description="How a generator's items are found. `exhaustive` scores every item exactly: "
+        "what beams are measured against, and slower by orders of magnitude. Training is always "
+        "validated by beams.",
+    )
+    beams: _Width | Annotated[tuple[_Width, ...], Field(min_length=1)] = Field(
+        50,
+        description="Beam width of the constrained search; or a list: the width after the first "
+        "code, the second, and so on. The last one holds for the codes that are left.",
+    )
+    sampled_negatives: _Width | None = Field(
+        None,
+        description="Rank each target among so many items that its user never interacted with, "
+        "drawn uniformly, instead of among all items. Not comparable with full ranking (Krichene "
+        "& Rendle 2020).",
+    )
+    sampling_seed: int = Field(0, ge=0, description="Of these draws.")
     users_per_batch: int = Field(256, ge=1)
     recommended_items: int = Field(20, ge=1, description="Length of a recommendation list.")
     sasrec: SasrecConfig = SasrecConfig()
+
+    @property
+    def ranking(self) -> str:
+        """What targets are ranked among, as every measured value carries it."""
+        if self.sampled_negatives is None:
+            return "full"
+        return f"sampled ({self.sampled_negatives} negatives, seed {self.sampling_seed})"
 
     @field_validator("cutoffs")
     @classmethod
@@ -55,9 +82,10 @@ class EvaluationConfig(StrictConfig):
     @model_validator(mode="after")
     def _wide_enough(self) -> "EvaluationConfig":
         longest = max(self.cutoffs[-1], self.recommended_items)
-        if self.beams < longest:
+        width = self.beams if isinstance(self.beams, int) else self.beams[-1]
+        if width < longest:
             raise ValueError(
-                f"beams {self.beams} cannot give lists of {longest} items (the largest cutoff or "
+                f"beams {width} cannot give lists of {longest} items (the largest cutoff or "
                 "recommended_items): raise beams or shorten the lists"
             )
         return self

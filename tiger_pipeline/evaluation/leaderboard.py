@@ -52,8 +52,8 @@ def build_leaderboard(
         ndcg@5, ndcg@10 (seen items masked), ndcg@10_seen_kept, against_row_above (NDCG@10 of the
         row minus that of the row above), against_row_above_low and _high (95% interval),
         against_row_above_p, perplexities (list, one a level), colliding_items, suffix_tokens,
-        parameters, training_seconds, best_epoch, seed, users, candidates, tie_break. Null where
-        unknown.
+        parameters, training_seconds, best_epoch, seed, users, candidates, tie_break, holdout,
+        ranking, search. Null where unknown.
 
     Raises:
         ArtifactMismatchError: a variant has no test values of its own, or models were measured
@@ -79,6 +79,9 @@ def build_leaderboard(
             "users": protocol.users,
             "candidates": protocol.candidates,
             "tie_break": protocol.tie_break,
+            "holdout": protocol.holdout,
+            "ranking": protocol.ranking,
+            "search": values.searches[model],
         }
         rows.append(row)
     rows.sort(key=lambda row: (-(row[_RANKED_BY] or 0.0), row["model"]))
@@ -153,7 +156,8 @@ def leaderboard_picture(leaderboard: "pa.Table") -> bytes:
         for column in ("hit_rate@10", "ndcg@10")
     }
     variants = [row["model"] for row in rows if row["kind"] == "variant"]
-    return plots.accuracy_bars(panels, variants, "Test, seen items masked, full ranking")
+    ranking = leaderboard["ranking"][0].as_py()
+    return plots.accuracy_bars(panels, variants, f"Test, seen items masked, {ranking} ranking")
 
 
 def _one_table(
@@ -207,5 +211,8 @@ def _schema() -> "pa.Schema":
             ("users", pa.int64()),
             ("candidates", pa.int64()),
             ("tie_break", pa.string()),
+            ("holdout", pa.string()),
+            ("ranking", pa.string()),
+            ("search", pa.string()),
         ]
     )

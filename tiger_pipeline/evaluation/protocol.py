@@ -1,8 +1,8 @@
 """The evaluation protocol, and measuring a recommender under it.
 
 Published numbers differ by protocol more than by method, so a value here never travels without
-its own: which split, whether items already seen may be recommended, among how many candidates,
-and how interactions at the same time were ordered.
+its own: how targets were chosen, whether items already seen may be recommended, among which
+candidates, and how interactions at the same time were ordered.
 """
 
 import time
@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from tiger_pipeline.catalog.config import LeaveOneOutConfig, SplitConfig
 from tiger_pipeline.catalog.sequences import Histories, UserSequences
 from tiger_pipeline.errors import ArtifactMismatchError, InputError
 from tiger_pipeline.evaluation.config import EvaluationConfig
-from tiger_pipeline.evaluation.metrics import METRICS, target_ranks
+from tiger_pipeline.evaluation.metrics import METRICS, NOT_RECOMMENDED, target_ranks
 from tiger_pipeline.evaluation.result_tables import (
+    EVERY_CANDIDATE,
     PROTOCOL_COLUMNS,
     metrics_table,
     ranks_table,
 )
+from tiger_pipeline.evaluation.sampled_pool import draw_negatives, pool_ranks
 from tiger_pipeline.evaluation.seen_items import lists_seen, pairs_seen
 from tiger_pipeline.generation.recommendations import Recommender
 from tiger_pipeline.progress import NoProgress, Progress
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 Split = Literal["valid", "test"]
 Seen = Literal["masked", "kept"]
 
+_LEAVE_ONE_OUT = LeaveOneOutConfig()
 SEEN: tuple[Seen, ...] = ("masked", "kept")
 """Items already in the history: never recommended, or candidates like all others."""
 
@@ -44,9 +48,9 @@ class EvaluationProtocol:
         seen: whether items of the user's own history may be recommended.
         candidates: number of items that are ranked (with `seen` masked, minus the history).
         users: number of targets, one a user.
-        tie_break: order of a user's interactions at the same time, in the words of the catalog.
-        holdout: how targets were chosen.
-        ranking: "full", all items of the catalog.
+        tie_break: order of a user's interactions at the same time (`TieConfig.ties`).
+        holdout: how targets were chosen (`LeaveOneOutConfig.holdout`, `GlobalTimeConfig.holdout`).
+        ranking: what targets were ranked among (`EvaluationConfig.ranking`).
     """
 
     split: Split
@@ -54,11 +58,11 @@ class EvaluationProtocol:
     candidates: int
     users: int
     tie_break: str
-    holdout: Literal["leave_one_out"] = "leave_one_out"
-    ranking: Literal["full"] = "full"
+    holdout: str = "leave_one_out"
+    ranking: str = "full"
 
     @classmethod
-    def of(cls, metrics: "pa.Table", split: Split, seen: Seen) -> "EvaluationProtocol":
+    def of(cls, metrics: "pa.Table", split: str, seen: str) -> "EvaluationProtocol":
         """The one protocol under which a long metrics table's values for `split` were measured.
 
         Raises:
@@ -87,22 +91,43 @@ class EvaluationProtocol:
 
     def in_parts(self) -> dict[str, str]:
         """The protocol as titled sentences."""
-        target, history = {
-            "valid": ("last interaction but one", "the interactions before it"),
-            "test": ("last interaction", "all before it, the validation target included"),
-        }[self.split]
         seen = {
             "masked": "masked: items in the user's own history are not recommended",
             "kept": "kept: items in the user's own history stay candidates",
         }[self.seen]
         return {
-            "Targets": f"{self.split}: the {target} of each of {self.users:,} users; "
-            f"the history is {history} (leave-one-out).",
+            "Targets": f"{self.split}: {self._targets()}",
             "Seen items": f"{seen}.",
-            "Candidates": f"all {self.candidates:,} items of the catalog, without sampling.",
+            "Candidates": self._candidates(),
             "Hits": "the target item itself; another item with the same codes is a miss.",
             "Interactions at the same time": f"{self.tie_break} order.",
         }
+
+    def _targets(self) -> str:
+        if self.holdout == "leave_one_out":
+            target, history = {
+                "valid": ("last interaction but one", "the interactions before it"),
+                "test": ("last interaction", "all before it, the validation target included"),
+            }[self.split]
+            return f"the {target} of each of {self.users:,} users; the history is {history} " + (
+                "(leave-one-out)."
+            )
+        period, history = {
+            "valid": ("validation", "the user's training interactions"),
+            "test": ("test", "all that the user did before the period"),
+        }[self.split]
+        return (
+            f"what each of {self.users:,} users did first in the {period} period; the history is "
+            f"{history}. Nothing from the validation period on was trained on: {self.holdout}."
+        )
+
+    def _candidates(self) -> str:
+        if self.ranking == "full":
+            return f"all {self.candidates:,} items of the catalog, without sampling."
+        return (
+            f"the target and {self.candidates - 1:,} items that the user never interacted with, "
+            f"{self.ranking}: not comparable with full ranking (Krichene & Rendle 2020)."
+        )
 
     def in_words(self) -> str:
         """The protocol in one paragraph."""
@@ -119,12 +144,15 @@ class EvaluationResult:
             among the first `cutoffs[-1]`.
         targets_already_seen: by split, the targets that are in the user's own history; they
             cannot be hit with seen items masked.
+        untrained_targets: by split, the targets whose item has no training interaction, so that
+            only its text can lead to it.
         seconds: time spent in the recommender, by "<split>, seen <masked|kept>".
     """
 
     metrics: "pa.Table"
     ranks: "pa.Table"
     targets_already_seen: dict[str, int]
+    untrained_targets: dict[str, int]
     seconds: dict[str, float] = field(compare=False)
 
 
@@ -133,7 +161,7 @@ def evaluate(
     sequences: UserSequences,
     config: EvaluationConfig,
     name: str,
-    tie_break: str = "source",
+    data_split: SplitConfig = _LEAVE_ONE_OUT,
     progress: Progress = NoProgress(),  # noqa: B008 (stateless)
 ) -> EvaluationResult:
     """Measure a recommender on every split of `config`, with seen items masked and kept.
@@ -141,40 +169,88 @@ def evaluate(
     Args:
         recommender: fitted on the training interactions only.
         sequences: of all users.
-        config: cutoffs, splits and the number of users in a batch.
+        config: cutoffs, splits, candidates and the number of users in a batch.
         name: of the recommender, for the column `model`.
-        tie_break: how the catalog ordered interactions at the same time.
+        data_split: how the catalog chose targets and ordered interactions at the same time.
         progress: one task for all splits.
 
     Raises:
         InputError: a split has no targets, or a target has no history before it.
+        ConfigurationError: a sampled pool is larger than what a user leaves to draw from, or the
+            recommender cannot rank one.
     """
     import pyarrow as pa
 
     targets = {split: _targets(sequences, split) for split in config.splits}
+    search = getattr(recommender, "search", EVERY_CANDIDATE)
+    trained = np.zeros(sequences.n_items, dtype=bool)
+    trained[sequences.training().items] = True
     metrics: list[pa.Table] = []
     ranks: list[pa.Table] = []
     already_seen: dict[str, int] = {}
+    untrained: dict[str, int] = {}
     seconds: dict[str, float] = {}
     total = len(SEEN) * sum(len(items) for _, items in targets.values())
     with progress.task(f"Evaluating {name}", total, unit="users") as task:
         for split, (histories, items) in targets.items():
             target_seen = pairs_seen(histories, np.arange(len(items)), items)
             already_seen[split] = int(target_seen.sum())
+            untrained[split] = int((~trained[items]).sum())
+            rank = _ranker(recommender, sequences, histories, items, config, task.advance)
             for seen in SEEN:
-                protocol = EvaluationProtocol(split, seen, sequences.n_items, len(items), tie_break)
-                started = time.monotonic()
-                user_ranks = _rank_targets(
-                    recommender, histories, items, config, seen == "masked", task.advance
+                protocol = EvaluationProtocol(
+                    split=split,
+                    seen=seen,
+                    candidates=1 + (config.sampled_negatives or sequences.n_items - 1),
+                    users=len(items),
+                    tie_break=data_split.ties,
+                    holdout=data_split.holdout,
+                    ranking=config.ranking,
                 )
+                started = time.monotonic()
+                user_ranks = rank(seen == "masked")
                 seconds[f"{split}, seen {seen}"] = time.monotonic() - started
                 values = _values(user_ranks, config.cutoffs)
-                metrics.append(metrics_table(name, protocol, values))
+                metrics.append(metrics_table(name, protocol, values, search))
                 user_ids = sequences.user_ids[histories.users]
                 ranks.append(ranks_table(name, protocol, user_ids, user_ranks, target_seen))
     return EvaluationResult(
-        pa.concat_tables(metrics), pa.concat_tables(ranks), already_seen, seconds
+        pa.concat_tables(metrics), pa.concat_tables(ranks), already_seen, untrained, seconds
     )
+
+
+def _ranker(
+    recommender: Recommender,
+    sequences: UserSequences,
+    histories: Histories,
+    targets: np.ndarray,
+    config: EvaluationConfig,
+    advance: Callable[[int], None],
+) -> Callable[[bool], np.ndarray]:
+    """A function from whether seen items are excluded to the targets' ranks int32[n]."""
+    if config.sampled_negatives is None:
+        return lambda exclude_seen: _rank_targets(
+            recommender, histories, targets, config, exclude_seen, advance
+        )
+    negatives = draw_negatives(
+        sequences, histories.users, config.sampled_negatives, config.sampling_seed
+    )
+    target_seen = pairs_seen(histories, np.arange(len(targets)), targets)
+
+    def ranks(exclude_seen: bool) -> np.ndarray:
+        # No negative is in the history: only the target can be excluded.
+        found = pool_ranks(
+            recommender,
+            histories,
+            targets,
+            negatives,
+            config.cutoffs[-1],
+            config.users_per_batch,
+            advance,
+        )
+        return np.where(exclude_seen & target_seen, NOT_RECOMMENDED, found).astype(np.int32)
+
+    return ranks
 
 
 def make_validator(

@@ -116,12 +116,18 @@ def read_summary(directory: Path) -> dict[str, Any]:
 
 
 def read_metrics(directory: Path) -> "pa.Table":
-    """The long metrics table of a report.
+    """The long metrics table of a report, or of measured baselines.
 
     Raises:
-        ArtifactError: the file is absent or unreadable.
+        ArtifactError: the file is absent, unreadable, or of another version.
     """
-    return read_table(directory / METRICS_TABLE)
+    metrics = read_table(directory / METRICS_TABLE)
+    if "search" not in metrics.column_names:
+        raise ArtifactError(
+            f"{directory / METRICS_TABLE} has no column 'search'. Was it written by another "
+            "version? Materialize `baseline_metrics` and `metrics` again."
+        )
+    return metrics
 
 
 def _accuracy_picture(inputs: ReportInputs) -> bytes:
@@ -133,7 +139,8 @@ def _accuracy_picture(inputs: ReportInputs) -> bytes:
         }
         for metric, title in METRIC_TITLES.items()
     }
-    title = f"{SPLIT_TITLES[split]}, seen items masked, full ranking"
+    ranking = EvaluationProtocol.of(inputs.metrics, split, "masked").ranking
+    title = f"{SPLIT_TITLES[split]}, seen items masked, {ranking} ranking"
     return plots.accuracy_bars(panels, [inputs.variant], title)
 
 
@@ -150,6 +157,7 @@ def _contents(inputs: ReportInputs, comparisons: Sequence[PairedComparison]) -> 
             "summary": inputs.summary(),
             "protocols": [vars(protocol) for protocol in protocols],
             "targets_already_seen": inputs.targets_already_seen,
+            "untrained_targets": inputs.untrained_targets,
             "metrics": inputs.metrics.select(
                 ["model", "split", "seen", "metric", "k", "value"]
             ).to_pylist(),

@@ -30,6 +30,7 @@ class ReportInputs:
         metrics: long table (`result_tables.metrics_table`) of the variant and the baselines.
         ranks: long table (`result_tables.ranks_table`) of the same.
         targets_already_seen: by split, targets that are in the user's own history.
+        untrained_targets: by split, targets whose item has no training interaction.
         history: an epoch a row: `epoch`, `train_loss`, `learning_rate`, `valid_ndcg@10` (None in
             epochs without a validation), `seconds`.
         best_epoch: the epoch whose weights were evaluated.
@@ -52,6 +53,7 @@ class ReportInputs:
     metrics: "pa.Table"
     ranks: "pa.Table"
     targets_already_seen: Mapping[str, int] = field(default_factory=dict)
+    untrained_targets: Mapping[str, int] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     best_epoch: int | None = None
     parameters: int | None = None

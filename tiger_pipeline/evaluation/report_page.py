@@ -228,10 +228,22 @@ def _protocols(inputs: ReportInputs, values: MetricValues) -> str:
             for title, sentence in protocol.in_parts().items():
                 if sentence not in parts.setdefault(title, []):
                     parts[title].append(sentence)
+    by_search: dict[str, list[str]] = {}
+    for model, search in values.searches.items():
+        by_search.setdefault(search, []).append(model)
+    parts["Search"] = [f"{search}: {', '.join(models)}." for search, models in by_search.items()]
     if inputs.targets_already_seen:
         counts = ", ".join(f"{split} {n:,}" for split, n in inputs.targets_already_seen.items())
         parts["Targets already seen"] = [
             f"{counts}: in the user's own history, and hence a miss with seen items masked."
+        ]
+    if inputs.untrained_targets:
+        shares = ", ".join(
+            f"{split} {n:,} ({n / values.users(split):.1%})"
+            for split, n in inputs.untrained_targets.items()
+        )
+        parts["Targets never trained on"] = [
+            f"{shares}: of items without a training interaction; only their text leads to them."
         ]
     entries = [
         f"<dt>{escape(title)}</dt>"

@@ -14,13 +14,20 @@ PROTOCOL_COLUMNS = ("split", "seen", "users", "candidates", "ranking", "holdout"
 SPLIT_TITLES = {"valid": "Validation", "test": "Test"}
 
 
+EVERY_CANDIDATE = "every candidate"
+"""The search of a recommender that scores all candidates, so that none is missed."""
+
+
 def codes_alone_row(variant: str) -> str:
     """Name of the row that measures a variant's generator without its dense head and prior."""
     return f"{variant}, codes alone"
 
 
 def metrics_table(
-    model: str, protocol: "EvaluationProtocol", values: Iterable[tuple[str, int, float]]
+    model: str,
+    protocol: "EvaluationProtocol",
+    values: Iterable[tuple[str, int, float]],
+    search: str = EVERY_CANDIDATE,
 ) -> "pa.Table":
     """One row a value, with the protocol it was measured under.
 
@@ -28,10 +35,12 @@ def metrics_table(
         model: name of the recommender.
         protocol: shared by all values.
         values: (metric, k, value).
+        search: how the recommender finds its items among the candidates. A property of the
+            recommender, not of the protocol: models that search differently can be compared.
 
     Returns:
         Columns model, split, seen, metric, k, value, users, candidates, ranking, holdout,
-        tie_break.
+        tie_break, search.
     """
     import pyarrow as pa
 
@@ -50,6 +59,7 @@ def metrics_table(
             "ranking": [protocol.ranking] * n,
             "holdout": [protocol.holdout] * n,
             "tie_break": [protocol.tie_break] * n,
+            "search": [search] * n,
         }
     )
 
@@ -91,12 +101,19 @@ def ranks_table(
 class MetricValues:
     """Values of a long metrics table by (model, split, seen, metric, k).
 
+    Attributes:
+        models: names, in the order of the table.
+        splits: in the order of the table.
+        cutoffs: ascending.
+        searches: how each model finds its items.
+
     Args:
         metrics: a table of `metrics_table`, or several put together.
     """
 
     def __init__(self, metrics: "pa.Table") -> None:
-        rows = metrics.select(["model", "split", "seen", "metric", "k", "value"]).to_pylist()
+        columns = ["model", "split", "seen", "metric", "k", "value", "users", "search"]
+        rows = metrics.select(columns).to_pylist()
         self._values = {
             (row["model"], row["split"], row["seen"], row["metric"], row["k"]): row["value"]
             for row in rows
@@ -104,10 +121,16 @@ class MetricValues:
         self.models = list(dict.fromkeys(row["model"] for row in rows))
         self.splits = list(dict.fromkeys(row["split"] for row in rows))
         self.cutoffs = sorted({row["k"] for row in rows})
+        self.searches = {row["model"]: row["search"] for row in rows}
+        self._users = {row["split"]: row["users"] for row in rows}
 
     def get(self, model: str, split: str, seen: str, metric: str, k: int) -> float | None:
         """The value, or None where it was not measured."""
         return self._values.get((model, split, seen, metric, k))
+
+    def users(self, split: str) -> int:
+        """Number of targets of a split."""
+        return self._users[split]
 
     @property
     def headline_split(self) -> str:

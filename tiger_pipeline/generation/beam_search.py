@@ -9,6 +9,7 @@ other items take one more step, for the suffix.
 Ties go to finished items, then to the prefix that ranked higher, then to the lower code.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -97,10 +98,16 @@ def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return values.gather(1, columns), columns
 
 
+def widths_by_depth(beams: int | Sequence[int], depth: int) -> list[int]:
+    """How many beams are kept after each of `depth` codes; the last given width holds on."""
+    given = [beams] if isinstance(beams, int) else list(beams)
+    return [given[min(place, len(given) - 1)] for place in range(depth)]
+
+
 def beam_search(
     prefixes: Prefixes,
     trie: TrieTensors,
-    beams: int,
+    beams: int | Sequence[int],
     closed: ClosedStates | None = None,
     constrained: bool = True,
 ) -> BeamResult:
@@ -111,12 +118,13 @@ def beam_search(
     Args:
         prefixes: one empty prefix a user, as `Generator.encode` returns.
         trie: the semantic IDs that exist, on the prefixes' device.
-        beams: width of the search.
+        beams: width of the search; or widths after the first code, the second, and so on.
         closed: what must not be found (`exclusion.closed_states`); only where constrained.
         constrained: False lets the model choose any code, to see how often it is no item's.
     """
     if closed is not None and not constrained:
         raise ValueError("A search without constraints cannot exclude items.")
+    widths = widths_by_depth(beams, trie.depth)
     origin = torch.full((len(prefixes.logp), 1), ROOT, device=trie.device)
     standing = _Beams(origin.float(), origin, origin, origin)
     for depth in range(trie.depth):
@@ -126,8 +134,8 @@ def beam_search(
         if depth > 0:
             prefixes = prefixes.extend(growing.parents, growing.codes)
         grown = _grow(growing, prefixes.logp, trie, depth, closed, constrained)
-        standing = (grown if finished is None else finished.beside(grown)).best(beams)
-    return _result(standing, trie, beams)
+        standing = (grown if finished is None else finished.beside(grown)).best(widths[depth])
+    return _result(standing, trie, widths[-1])
 
 
 def _split(standing: _Beams, trie: TrieTensors, depth: int) -> tuple[_Beams | None, _Beams]:

@@ -106,6 +106,13 @@ class TrainingConfig(StrictConfig):
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Part of all steps.")
     weight_decay: float = Field(0.05, ge=0)
     gradient_clip: float = Field(1.0, gt=0, description="Largest global gradient norm.")
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Validate and keep an exponential moving average of the weights, with this "
+        "decay a step (such as 0.999); null keeps the weights themselves.",
+    )
     validate_every: int = Field(3, ge=1, description="Epochs between validations.")
     validation_users: int = Field(
         4000, ge=1, description="Users in a validation during training (a seeded sample)."

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,6 +59,15 @@ def closed_states(seen: Histories, trie: TrieTensors) -> ClosedStates:
         states = torch.cat([states[~here], trie.parent[states_here]])
         counts = torch.cat([counts[~here], seen_below])
     return ClosedStates(closed_users, closed)
+
+
+def seen_matrix(seen: Histories, n_items: int, device: torch.device) -> Tensor:
+    """bool[users, n_items], True for the items of each user's history."""
+    users = torch.repeat_interleave(torch.arange(len(seen)), torch.from_numpy(seen.lengths))
+    items = torch.from_numpy(seen.items.astype(np.int64))
+    matrix = torch.zeros((len(seen), n_items), dtype=torch.bool, device=device)
+    matrix[users.to(device), items.to(device)] = True
+    return matrix
 
 
 def close(

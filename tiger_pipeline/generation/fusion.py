@@ -5,7 +5,7 @@ ranked by the weighted sum of their log-probabilities. Every score of a candidat
 are teacher-forced, the dense head is a softmax over the whole catalog.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.generation.beam_search import beam_search, largest
-from tiger_pipeline.generation.exclusion import closed_states
+from tiger_pipeline.generation.exclusion import closed_states, seen_matrix
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes
 from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations
 from tiger_pipeline.generation.recommender import Searcher
@@ -93,7 +93,7 @@ class FusedRecommender:
         trie: SemanticIdTrie,
         prior: ItemPrior,
         weights: FusionWeights,
-        beams: int,
+        beams: int | Sequence[int],
         users_per_batch: int,
         device: ComputeDevice | None = None,
     ) -> None:
@@ -104,8 +104,8 @@ class FusedRecommender:
             trie: of the semantic IDs that the model was built for.
             prior: over the same items.
             weights: of the scores.
-            beams: width of the search, and number of items that each other score proposes; at
-                least the number of items that will be asked for.
+            beams: width of the search, or widths by depth; the last one is also the number of
+                items that each other score proposes, and at least that which will be asked for.
             users_per_batch: users searched for together; bounds memory.
             device: default: a GPU where there is one.
 
@@ -117,6 +117,11 @@ class FusedRecommender:
         self._prior = prior
         self._weights = weights
         self._ways = states_of_items(self._searcher.trie)
+
+    @property
+    def search(self) -> str:
+        """How items are found, in words."""
+        return self._searcher.search
 
     def recommend(
         self,
@@ -159,8 +164,8 @@ class FusedRecommender:
     def _score(self, histories: Histories, prefixes: DensePrefixes) -> ScoredCandidates:
         searcher = self._searcher
         dense = prefixes.item_logp()
-        seen = _seen_matrix(histories, dense)
-        width = min(searcher.beams, dense.shape[1])
+        seen = seen_matrix(histories, dense.shape[1], dense.device)
+        width = min(searcher.longest_list, dense.shape[1])
         by_codes = beam_search(
             prefixes, searcher.trie, searcher.beams, closed_states(histories, searcher.trie)
         ).items
@@ -194,15 +199,6 @@ def _padded(histories: Histories, like: Tensor) -> Tensor:
     items = torch.full((len(lengths), len(columns)), NO_ITEM)
     items[columns < lengths.unsqueeze(1)] = torch.from_numpy(histories.items.astype(np.int64))
     return items.to(like.device)
-
-
-def _seen_matrix(histories: Histories, dense: Tensor) -> Tensor:
-    """Bool of the shape of `dense` [n, n_items], True for the items of each history."""
-    users = torch.repeat_interleave(torch.arange(len(dense)), torch.from_numpy(histories.lengths))
-    seen = torch.zeros(dense.shape, dtype=torch.bool, device=dense.device)
-    items = torch.from_numpy(histories.items.astype(np.int64))
-    seen[users.to(dense.device), items.to(dense.device)] = True
-    return seen
 
 
 def _each_once(items: Tensor) -> Tensor:

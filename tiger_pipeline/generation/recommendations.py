@@ -1,7 +1,7 @@
 """What every recommender hands out, whether it generates semantic IDs or counts transitions."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -35,4 +35,15 @@ class Recommender(Protocol):
             histories: n item sequences, oldest first; a sequence may be empty.
             top_k: items per user.
             exclude_seen: never recommend an item that is in the user's own history.
+        """
+
+
+@runtime_checkable
+class PoolRecommender(Recommender, Protocol):
+    """A recommender that can also rank a given pool of items, as a sampled evaluation needs."""
+
+    def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
+        """Scores float[n, m] of items int[n, m] for each of the n histories, as `recommend` ranks.
+
+        Items of the user's own history are scored like all others.
         """

@@ -1,6 +1,6 @@
 """Recommendations by a trained generator: encode, search, restore the order of the users."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice, choose_device
 from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
-from tiger_pipeline.generation.beam_search import beam_search
+from tiger_pipeline.generation.beam_search import beam_search, widths_by_depth
 from tiger_pipeline.generation.exclusion import closed_states
 from tiger_pipeline.generation.generator import Generator, Prefixes
 from tiger_pipeline.generation.recommendations import Recommendations
@@ -25,14 +25,15 @@ class Searcher:
 
     Attributes:
         trie: on the device.
-        beams: width of the search.
+        beams: width of the search, or widths by depth; see `beam_search`.
+        longest_list: how many items a search finds at most.
     """
 
     def __init__(
         self,
         model: Generator,
         trie: SemanticIdTrie,
-        beams: int,
+        beams: int | Sequence[int],
         users_per_batch: int,
         device: ComputeDevice | None,
     ) -> None:
@@ -43,11 +44,23 @@ class Searcher:
                 f"has {trie.codebook_sizes}. Use the semantic IDs that the generator was trained "
                 "on."
             )
+        if not isinstance(beams, int) and len(beams) > trie.depth:
+            raise ConfigurationError(
+                f"evaluation.beams lists {len(beams)} widths, but the semantic IDs have at most "
+                f"{trie.depth} codes. Leave the last ones out."
+            )
         self._device = device or choose_device()
         self._model = model.to(self._device.device)
         self._users_per_batch = users_per_batch
         self.trie = trie_tensors(trie, self._device.device)
         self.beams = beams
+        self.longest_list = widths_by_depth(beams, trie.depth)[-1]
+
+    @property
+    def search(self) -> str:
+        """How items are found, in words."""
+        widths = [self.beams] if isinstance(self.beams, int) else self.beams
+        return f"beams {', '.join(map(str, widths))}"
 
     def check_length(self, top_k: int) -> None:
         """Refuse lists that the search is too narrow for.
@@ -55,9 +68,9 @@ class Searcher:
         Raises:
             ConfigurationError: `top_k` is more than the width of the search.
         """
-        if top_k > self.beams:
+        if top_k > self.longest_list:
             raise ConfigurationError(
-                f"{top_k} recommendations cannot come from {self.beams} beams. "
+                f"{top_k} recommendations cannot come from {self.longest_list} beams. "
                 "Raise evaluation.beams or ask for fewer."
             )
 
@@ -89,7 +102,7 @@ class GeneratorRecommender:
         self,
         model: Generator,
         trie: SemanticIdTrie,
-        beams: int,
+        beams: int | Sequence[int],
         users_per_batch: int,
         device: ComputeDevice | None = None,
     ) -> None:
@@ -98,15 +111,22 @@ class GeneratorRecommender:
         Args:
             model: moved to `device` and used as it is at the time of each call.
             trie: of the semantic IDs that the model was built for.
-            beams: width of the search; at least the number of items that will be asked for.
+            beams: width of the search, or widths by depth (see `beam_search`); the last one at
+                least the number of items that will be asked for.
             users_per_batch: users searched for together; bounds memory.
             device: default: a GPU where there is one.
 
         Raises:
             ArtifactMismatchError: the trie's codebooks are not those of the model.
+            ConfigurationError: there are more widths than codes.
         """
         self._searcher = Searcher(model, trie, beams, users_per_batch, device)
         self._model = model
+
+    @property
+    def search(self) -> str:
+        """How items are found, in words."""
+        return self._searcher.search
 
     @torch.inference_mode()
     def recommend(

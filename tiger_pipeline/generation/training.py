@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.generator import Examples, Generator, TrainableNetwork
 from tiger_pipeline.generation.training_state import TrainingRecord, restore_epoch, save_epoch
+from tiger_pipeline.generation.weight_average import WeightAverage
 from tiger_pipeline.progress import NoProgress, Progress, ProgressTask
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.fingerprint import fingerprint_array, fingerprint_json
@@ -81,6 +83,7 @@ def train_epoch(
     epoch: int,
     device: ComputeDevice,
     task: ProgressTask,
+    average: WeightAverage | None = None,
 ) -> tuple[float, float]:
     """One pass over all examples. All that is random in it follows from (seed, epoch).
 
@@ -92,6 +95,7 @@ def train_epoch(
         epoch: from 0.
         device: where to compute.
         task: advanced by the examples of every batch.
+        average: of the weights, updated after every step.
 
     Returns:
         Mean loss over all targets, and the last learning rate.
@@ -118,6 +122,8 @@ def train_epoch(
                     f"Lower training.learning_rate (now {training.learning_rate}) or raise "
                     f"training.warmup_share (now {training.warmup_share}), and start again."
                 )
+            if average is not None:
+                average.update()
             loss_sum += loss * batch.n_targets
             n_targets += batch.n_targets
             task.advance(len(rows), loss=loss)
@@ -161,7 +167,8 @@ def training_fingerprint(
     """
     inputs = [
         config.model_dump(),
-        training.model_dump(),
+        # A setting that is off (None) counts for nothing: what was trained before it existed stays.
+        training.model_dump(exclude_none=True),
         semantic_ids.fingerprint,
         fingerprint_array(train_histories.offsets),
         fingerprint_array(train_histories.items),
@@ -186,6 +193,8 @@ class _Run:
         self.training = training
         self.progress = progress
         self.optimizer = build_optimizer(model, training)
+        decay = training.ema_decay
+        self.average = None if decay is None else WeightAverage(model, decay)
         self.record = TrainingRecord()
         self.best_weights: dict[str, Tensor] = {}
         self._fingerprint = fingerprint
@@ -193,7 +202,9 @@ class _Run:
         self._resume()
 
     def _resume(self) -> None:
-        found = restore_epoch(self._work_directory, self._fingerprint, self.model, self.optimizer)
+        found = restore_epoch(
+            self._work_directory, self._fingerprint, self.model, self.optimizer, self.average
+        )
         if isinstance(found, str):
             self.progress.note(
                 f"The training state in {self._work_directory} is not resumed: {found}. "
@@ -215,6 +226,10 @@ class _Run:
         """Whether a validation follows `epoch` (from 1); the last one always has one."""
         return epoch % self.training.validate_every == 0 or epoch == self.training.max_epochs
 
+    def validated_weights(self) -> AbstractContextManager[None]:
+        """While it is open, the network has the weights that are validated and kept."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
     def note_validation(self, value: float) -> None:
         """Keep the weights if `value` is the best NDCG@10 so far."""
         if value > self.record.best_value:
@@ -234,6 +249,7 @@ class _Run:
             self.model,
             self.optimizer,
             self.best_weights,
+            self.average,
         )
 
 
@@ -351,13 +367,16 @@ def _run_epoch(
 ) -> None:
     started = time.monotonic()
     epoch = run.record.epochs_done
-    loss, rate = train_epoch(run.model, run.optimizer, examples, run.training, epoch, device, task)
+    loss, rate = train_epoch(
+        run.model, run.optimizer, examples, run.training, epoch, device, task, run.average
+    )
     run.record.epochs_done = epoch + 1
     value = None
     if run.is_validated(epoch + 1):
         run.model.eval()
-        value = float(validate()[VALIDATION_METRIC])
-        run.note_validation(value)
+        with run.validated_weights():
+            value = float(validate()[VALIDATION_METRIC])
+            run.note_validation(value)
     seconds = time.monotonic() - started
     run.record.history.append(
         {

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tiger_pipeline.generation.weight_average import WeightAverage
 from tiger_pipeline.storage.atomic import atomic_directory
 
 _FOLDER = "epoch_state"
@@ -55,6 +56,7 @@ def save_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     best_weights: dict[str, Tensor],
+    average: WeightAverage | None = None,
 ) -> None:
     """Replace the state in `work_directory` by that after another epoch, whole or not at all.
 
@@ -72,6 +74,7 @@ def save_epoch(
         **_with_prefix("model", model.state_dict()),
         **_with_prefix("optimizer", moments),
         **_with_prefix("best", best_weights),
+        **_with_prefix("average", {} if average is None else average.state()),
     }
     with atomic_directory(work_directory / _FOLDER) as scratch:
         save_file(tensors, scratch / _TENSORS)
@@ -80,15 +83,20 @@ def save_epoch(
 
 
 def restore_epoch(
-    work_directory: Path, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer
+    work_directory: Path,
+    fingerprint: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None = None,
 ) -> tuple[TrainingRecord, dict[str, Tensor]] | str | None:
-    """Put the state of the last complete epoch into `model` and `optimizer`.
+    """Put the state of the last complete epoch into `model`, `optimizer` and `average`.
 
     Args:
         work_directory: as given to `save_epoch`.
         fingerprint: of all that the training depends on; a state of another one is not used.
         model: of the same settings as the saved one.
         optimizer: over `model`'s parameters.
+        average: of `model`'s weights, if the training has one.
 
     Returns:
         The record and the best weights so far; or why the state there cannot be used; or None
@@ -110,6 +118,8 @@ def restore_epoch(
         return f"it is not readable ({error})"
     model.load_state_dict(_without_prefix("model", tensors))
     _restore_moments(optimizer, _without_prefix("optimizer", tensors))
+    if average is not None:
+        average.restore(_without_prefix("average", tensors))
     return record, _without_prefix("best", tensors)
 
 

@@ -9,7 +9,7 @@ from tiger_pipeline.catalog.sequences import UserSequences
 from tiger_pipeline.evaluation.baselines.sasrec_checkpoint import read_sasrec_description
 from tiger_pipeline.evaluation.baselines.standard import SASREC
 from tiger_pipeline.evaluation.protocol import EvaluationResult
-from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE
+from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE, read_metrics
 from tiger_pipeline.evaluation.result_tables import PROTOCOL_COLUMNS
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.storage.fingerprint import fingerprint_array, fingerprint_json
@@ -82,7 +82,7 @@ def read_baselines(folders: BaselineFolders, progress: Progress) -> Baselines:
     """
     import pyarrow as pa
 
-    metrics = read_table(folders.standard / METRICS_TABLE)
+    metrics = read_metrics(folders.standard)
     ranks = read_table(folders.standard / RANKS_TABLE)
     if not folders.sasrec.is_dir():
         return Baselines(metrics, ranks, {})
@@ -103,10 +103,11 @@ def read_baselines(folders: BaselineFolders, progress: Progress) -> Baselines:
     )
 
 
-def _measured_on(metrics: "pa.Table") -> tuple[str | None, set[tuple[Any, ...]]]:
-    """The interactions' fingerprint, and every protocol with every metric and cutoff."""
+def _measured_on(metrics: "pa.Table") -> tuple[str | None, list[str], set[tuple[Any, ...]]]:
+    """The interactions' fingerprint, the columns, and every protocol with metrics and cutoffs."""
     rows = metrics.select([*PROTOCOL_COLUMNS, "metric", "k"]).to_pylist()
-    return metadata_of(metrics).get(_INTERACTIONS), {tuple(row.values()) for row in rows}
+    protocols = {tuple(row.values()) for row in rows}
+    return metadata_of(metrics).get(_INTERACTIONS), metrics.column_names, protocols
 
 
 def _fingerprint(sequences: UserSequences) -> str:

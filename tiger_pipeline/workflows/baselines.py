@@ -30,9 +30,8 @@ def measure_baselines(
         The long metrics table of all baselines.
     """
     baselines = standard_baselines(sequences, settings.training.seed)
-    tie_break = settings.data.split.tie_break
     results = [
-        evaluate(recommender, sequences, settings.evaluation, name, tie_break, progress)
+        evaluate(recommender, sequences, settings.evaluation, name, settings.data.split, progress)
         for name, recommender in baselines.items()
     ]
     with atomic_directory(directory) as scratch:

@@ -70,7 +70,11 @@ def measure_variant(
         ArtifactMismatchError: inputs that do not belong together.
     """
     whole, codes_alone = load_recommenders(
-        artifacts.generator, semantic_ids, sequences, settings.evaluation
+        artifacts.generator,
+        semantic_ids,
+        sequences,
+        settings.evaluation,
+        rank_pools=settings.evaluation.sampled_negatives is not None,
     )
     baselines = read_baselines(artifacts.baselines, progress)
     rows: dict[str, Recommender] = {variant: whole}
@@ -82,7 +86,7 @@ def measure_variant(
             sequences,
             settings.evaluation,
             name,
-            settings.data.split.tie_break,
+            settings.data.split,
             progress,
         )
         for name, recommender in rows.items()
@@ -110,6 +114,7 @@ def _report_inputs(
         metrics=pa.concat_tables([*(result.metrics for result in results), baselines.metrics]),
         ranks=pa.concat_tables([*(result.ranks for result in results), baselines.ranks]),
         targets_already_seen=results[0].targets_already_seen,
+        untrained_targets=results[0].untrained_targets,
         history=load_training_history(artifacts.generator),
         best_epoch=generator["best_epoch"],
         parameters=generator["parameters"],

@@ -1,7 +1,7 @@
 """A finished generator, ready to recommend."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from tiger_pipeline.evaluation.baselines.item_transition_knn import (
 )
 from tiger_pipeline.evaluation.config import EvaluationConfig
 from tiger_pipeline.generation.checkpoint import load_generator, read_fusion_weights
+from tiger_pipeline.generation.exact_ranking import (
+    ExactCodesRecommender,
+    ExactFusedRecommender,
+    ExactRecommender,
+)
 from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights, ItemPrior
 from tiger_pipeline.generation.generator import DenseGenerator, Generator
 from tiger_pipeline.generation.recommender import GeneratorRecommender
@@ -22,6 +27,8 @@ from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ListRecommender: TypeAlias = GeneratorRecommender | FusedRecommender | ExactRecommender
+"""By a search or exactly: whatever tells its progress while it recommends."""
 _PRIOR = TransitionSettings(popularity_share=0.1)
 """With the baseline's own tiny share, an item that never followed could not be won back."""
 
@@ -46,21 +53,27 @@ def fused_recommender_of(
     prior: ItemPrior,
     weights: FusionWeights,
 ) -> FusedRecommender:
-    """Rank by codes, dense head and `prior` together; `config.beams` items are tried of each."""
+    """Rank by codes, dense head and `prior` together; as many items as beams are tried of each."""
     trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
     return FusedRecommender(model, trie, prior, weights, config.beams, config.users_per_batch)
 
 
 def load_recommenders(
-    directory: Path, semantic_ids: SemanticIds, sequences: UserSequences, config: EvaluationConfig
-) -> "tuple[GeneratorRecommender | FusedRecommender, GeneratorRecommender | None]":
+    directory: Path,
+    semantic_ids: SemanticIds,
+    sequences: UserSequences,
+    config: EvaluationConfig,
+    rank_pools: bool = False,
+) -> "tuple[ListRecommender, ListRecommender | None]":
     """Read the generator in `directory`, as what it recommends by as a whole and by codes alone.
 
     Args:
         directory: written by `generation.checkpoint.save_generator`.
         semantic_ids: that it was trained on.
         sequences: of all users; the training interactions give the prior of a fused score.
-        config: width of the search.
+        config: kind and width of the search.
+        rank_pools: whether the recommenders have to rank given pools of items; then they score
+            items exactly, whatever the search.
 
     Returns:
         The recommender to use; and, where that ranks by more than the codes, one that does not.
@@ -70,16 +83,27 @@ def load_recommenders(
         ArtifactMismatchError: it was trained on other semantic IDs.
     """
     model = load_generator(directory, semantic_ids)
-    codes_alone = recommender_of(model, semantic_ids, config)
+    exact = rank_pools or config.search == "exhaustive"
+    trie, batch = SemanticIdTrie.from_semantic_ids(semantic_ids), config.users_per_batch
+    codes_alone: ListRecommender = (
+        ExactCodesRecommender(model, trie, batch)
+        if exact
+        else recommender_of(model, semantic_ids, config)
+    )
     if not isinstance(model, DenseGenerator):
         return codes_alone, None
     prior = item_prior(sequences.training(), sequences.n_items)
     weights = read_fusion_weights(directory)
-    return fused_recommender_of(model, semantic_ids, config, prior, weights), codes_alone
+    whole: ListRecommender = (
+        ExactFusedRecommender(model, trie, prior, weights, batch)
+        if exact
+        else fused_recommender_of(model, semantic_ids, config, prior, weights)
+    )
+    return whole, codes_alone
 
 
 def recommend_to_all(
-    recommender: "GeneratorRecommender | FusedRecommender",
+    recommender: "ListRecommender",
     sequences: UserSequences,
     top_k: int,
     progress: Progress,

@@ -65,7 +65,7 @@ def measure_sasrec(
         sequences,
         settings.evaluation,
         SASREC,
-        settings.data.split.tie_break,
+        settings.data.split,
         progress,
     )
     with atomic_directory(directory) as scratch:

@@ -12,6 +12,7 @@ from tiger_pipeline.catalog.build import build_catalog, catalog_from_raw
 from tiger_pipeline.catalog.checks import (
     check_interactions,
     check_items,
+    check_no_future_in_training,
     check_no_target_in_training,
 )
 from tiger_pipeline.catalog.config import DataConfig
@@ -72,7 +73,9 @@ def test_a_small_catalog_by_hand(tmp_path: Path) -> None:
         "low_ratings": 0, "duplicates": 0, "outside_core": 0,
         "users": 2, "items": 3, "interactions": 5,
         "train_interactions": 3, "valid_interactions": 1, "test_interactions": 1,
-        "users_only_in_training": 1, "items_without_interactions": 0, "items_without_text": 0,
+        "other_interactions": 0, "users_without_test_target": 1,
+        "untrained_valid_targets": 1, "untrained_test_targets": 0,
+        "items_without_interactions": 0, "items_without_text": 0,
         "tied_interactions": 0,
     }  # fmt: skip
 
@@ -87,7 +90,7 @@ def test_source_splits_stay_as_they_are(tmp_path: Path) -> None:
         ("0", "1", 3, "test", 13),
         ("1", "2", 0, "train", 3),
     ]
-    assert catalog.counts.users_only_in_training == 1
+    assert catalog.counts.users_without_test_target == 1
 
 
 @pytest.mark.parametrize(
@@ -175,6 +178,45 @@ def test_ties_cannot_be_shuffled_without_timestamps() -> None:
         catalog_from_raw(untimed, config(split={"tie_break": "shuffle"}))
 
 
+def test_a_time_split_cuts_all_users_at_once() -> None:
+    events = [("u", f"i{item}", item) for item in range(6)] + [("v", "i5", 1), ("v", "i0", 5)]
+    split = {"kind": "global_time", "valid_from": 0.5, "test_from": 0.75}
+    catalog = catalog_from_raw(raw(events), config(split=split))
+    assert rows(catalog, "user_id", "item_id", "split") == [
+        ("u", "i0", "train"), ("u", "i1", "train"), ("u", "i2", "train"), ("u", "i3", "valid"),
+        ("u", "i4", "valid_rest"), ("u", "i5", "test"), ("v", "i5", "train"), ("v", "i0", "test"),
+    ]  # fmt: skip
+    counts = catalog.counts
+    assert (counts.other_interactions, counts.users_without_test_target) == (1, 0)
+    assert (counts.untrained_valid_targets, counts.untrained_test_targets) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("split", "error", "message"),
+    [
+        ({"valid_from": "1970-01-01"}, InputError, "before and after 1970-01-01 00:00:00 UTC"),
+        ({"test_from": "1999-01-01"}, InputError, r"data\.split\.test_from.*no test target"),
+        ({"valid_from": 0.9, "test_from": 0.2}, ConfigurationError, "valid_from .0.9. begins at"),
+    ],
+)
+def test_cuts_without_sense_are_explained(split: dict, error: type, message: str) -> None:
+    source = raw([("u", f"i{item}", 1000 * item) for item in range(6)])
+    with pytest.raises(error, match=message):
+        catalog_from_raw(source, config(split={"kind": "global_time", **split}))
+
+
+def test_a_time_split_needs_timestamps_and_no_splits_of_the_source(tmp_path: Path) -> None:
+    source = raw([("u", f"i{item}", 0) for item in range(4)])
+    untimed = RawCatalog(source.items, source.interactions.drop(columns="timestamp"))
+    with pytest.raises(ConfigurationError, match="global_time`, but the source has no timestamps"):
+        catalog_from_raw(untimed, config(split={"kind": "global_time"}))
+    folder = write(tmp_path, FREEREC)
+    with pytest.raises(ConfigurationError, match="has splits of its own"):
+        build_catalog(
+            data(folder, "freerec", duplicates="keep", split={"kind": "global_time"}), tmp_path
+        )
+
+
 def test_nothing_left_and_nothing_to_evaluate() -> None:
     source = raw([("u", "i0", 0), ("u", "i1", 1), ("v", "i2", 0)])
     with pytest.raises(InputError, match="drops the other 3"):
@@ -208,13 +250,14 @@ def test_fractions_of_a_second_decide_the_order_but_are_not_stored() -> None:
     ),
     st.sampled_from(["first", "last", "keep"]),
     st.sampled_from(["source", "shuffle"]),
+    st.sampled_from([{}, {"kind": "global_time", "valid_from": 0.4, "test_from": 0.7}]),
     st.integers(0, 3),
 )
-@settings(max_examples=50, deadline=None)
-def test_every_catalog_passes_its_checks(events, duplicates, tie_break, core) -> None:
+@settings(max_examples=80, deadline=None)
+def test_every_catalog_passes_its_checks(events, duplicates, tie_break, split, core) -> None:
     settings = config(
         duplicates=duplicates,
-        split={"tie_break": tie_break},
+        split={"tie_break": tie_break, **split},
         filter={"user_core": core, "item_core": core},
     )
     try:
@@ -225,6 +268,8 @@ def test_every_catalog_passes_its_checks(events, duplicates, tie_break, core) ->
     assert check_items(items, interactions) == []
     assert check_interactions(interactions, items) == []
     assert check_no_target_in_training(interactions, items, duplicates == "keep") == []
+    if split:
+        assert check_no_future_in_training(interactions) == []
     counts = catalog.counts
     assert counts.source_interactions == (
         counts.interactions + counts.low_ratings + counts.duplicates + counts.outside_core

@@ -4,6 +4,7 @@ import pytest
 from tiger_pipeline.catalog.checks import (
     check_interactions,
     check_items,
+    check_no_future_in_training,
     check_no_target_in_training,
 )
 
@@ -53,12 +54,12 @@ def test_problems_of_items(table: pa.Table, problem: str) -> None:
         ([*GOOD, ("u", "e", 4, "test", 9)], "not grouped"),
         (changed(1, position=2), "positions"),
         (changed(4, position=1), "positions"),
-        (changed(1, split="future"), "not one of train, valid, test"),
+        (changed(1, split="future"), "not one of train, valid, "),
         (changed(1, split="test"), "order train, valid, test"),
         (changed(1, timestamp=0), "go back"),
         (changed(2, split="test"), "several test"),
         ([*GOOD[:1], ("u", "b", 1, "valid", 1), *GOOD[2:]], "several valid"),
-        (changed(4, split="test"), "no training"),
+        (changed(4, split="test"), "no history before their test target"),
     ],
 )
 def test_problems_of_interactions(rows: list[tuple], problem: str) -> None:
@@ -78,3 +79,22 @@ def test_a_target_item_that_was_trained_on(row: int, split: str) -> None:
     [problem] = check_no_target_in_training(repeated, items(), repeats_allowed=False)
     assert problem.startswith(f"1 {split} targets are items")
     assert check_no_target_in_training(repeated, items(), repeats_allowed=True) == []
+
+
+def test_training_on_the_future() -> None:
+    assert check_no_future_in_training(interactions(changed(4, timestamp=2))) == []
+    [problem] = check_no_future_in_training(interactions(changed(4, timestamp=3)))
+    assert problem.startswith("1 validation or test interactions happened before")
+
+
+def test_rests_of_a_period_may_repeat_and_need_no_history() -> None:
+    rows = [
+        ("u", "a", 0, "train", 1), ("u", "b", 1, "valid", 2), ("u", "c", 2, "valid_rest", 2),
+        ("u", "d", 3, "valid_rest", 3), ("v", "b", 0, "valid_rest", 2), ("v", "c", 1, "test", 4),
+        ("w", "b", 0, "test_rest", 4), ("w", "d", 1, "test_rest", 5),
+    ]  # fmt: skip
+    assert check_interactions(interactions(rows), items()) == []
+    early = [("u", "a", 0, "valid_rest", 1), ("u", "b", 1, "test", 2), ("v", "c", 0, "valid", 2)]
+    assert check_interactions(interactions(early), items()) == [
+        "1 users have no history before their valid target."
+    ]

@@ -55,3 +55,35 @@ def test_settings_survive_a_round_trip_through_json() -> None:
 def test_text_settings_without_meaning_are_refused(text: dict) -> None:
     with pytest.raises(pydantic.ValidationError):
         TextConfig.model_validate(text)
+
+
+@pytest.mark.parametrize(
+    ("split", "holdout", "ties"),
+    [
+        ({}, "leave_one_out", "source"),
+        ({"tie_break": "shuffle", "seed": 4}, "leave_one_out", "shuffle (seed 4)"),
+        (
+            {"kind": "global_time", "test_from": "2014-05-31"},
+            "global_time (valid from 0.8, test from 2014-05-31)",
+            "source",
+        ),
+    ],
+)
+def test_a_split_says_what_it_is(split: dict, holdout: str, ties: str) -> None:
+    config = DataConfig.model_validate({"source": {"path": "x"}, "split": split})
+    assert (config.split.holdout, config.split.ties) == (holdout, ties)
+    assert DataConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"kind": "by_moon"},
+        {"valid_from": 0.5},
+        {"kind": "global_time", "min_history": 4},
+        {"kind": "global_time", "valid_from": 1.5},
+    ],
+)
+def test_split_settings_without_meaning_are_refused(split: dict) -> None:
+    with pytest.raises(pydantic.ValidationError):
+        DataConfig.model_validate({"source": {"path": "x"}, "split": split})

@@ -36,7 +36,7 @@ def test_beauty_is_the_dataset_of_the_tiger_paper() -> None:
     counts = catalog.counts
     assert (counts.users, counts.items, counts.interactions) == (22_363, 12_101, 198_502)
     assert counts.valid_interactions == counts.test_interactions == 22_363
-    assert counts.duplicates == counts.users_only_in_training == 0
+    assert counts.duplicates == counts.users_without_test_target == 0
     core = build("amazon2014_beauty", filter="550_LOU")
     assert core.items.equals(catalog.items)
     assert core.interactions.equals(catalog.interactions)

@@ -1,12 +1,17 @@
+from datetime import date
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tiger_pipeline.catalog.sequences import SPLITS
 from tiger_pipeline.catalog.splits import (
     chronological_order,
     count_tied,
+    global_time,
     leave_one_out,
     positions,
+    time_at,
     without_duplicates,
 )
 
@@ -86,7 +91,7 @@ def test_duplicates_against_a_dictionary(events, policy) -> None:
 
 def test_leave_one_out_by_hand() -> None:
     users = np.repeat([0, 1, 2], [4, 2, 3])
-    names = np.array(["train", "valid", "test"])
+    names = np.array(SPLITS)
     assert names[leave_one_out(users, min_history=3)].tolist() == [
         "train", "train", "valid", "test",
         "train", "train",
@@ -98,3 +103,47 @@ def test_leave_one_out_by_hand() -> None:
 def test_positions_count_from_zero_for_every_user() -> None:
     assert positions(np.array([3, 3, 0, 1, 1, 1])).tolist() == [0, 1, 0, 0, 1, 2]
     assert positions(np.array([], dtype=np.int64)).tolist() == []
+
+
+def test_a_global_time_split_by_hand() -> None:
+    # user 0 is there all the time, 1 not before the first cut, 2 only after the second,
+    # 3 skips the validation period, 4 is never seen again.
+    users = np.repeat([0, 1, 2, 3, 4], [7, 3, 2, 2, 1])
+    times = np.array([1, 9, 10, 11, 20, 20, 25, 10, 12, 21, 20, 30, 3, 29, 9])
+    names = np.array(SPLITS)[global_time(users, times, valid_from=10, test_from=20)]
+    assert names.tolist() == [
+        "train", "train", "valid", "valid_rest", "test", "test_rest", "test_rest",
+        "valid_rest", "valid_rest", "test",
+        "test_rest", "test_rest",
+        "train", "test",
+        "train",
+    ]  # fmt: skip
+
+
+@given(EVENTS, st.integers(1, 4), st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_a_global_time_split_against_its_definition(events, valid_from, period) -> None:
+    users, _, times = columns(sorted(events, key=lambda event: (event[0], event[2])))
+    test_from = valid_from + period
+    splits = global_time(users, times, valid_from, test_from)
+    expected: list[str] = []
+    for user in np.unique(users):
+        own = times[users == user]
+        targets = {}
+        for name, start, stop in (("valid", valid_from, test_from), ("test", test_from, np.inf)):
+            inside = np.flatnonzero((own >= start) & (own < stop))
+            if len(inside) and (own < start).any():
+                targets[inside[0]] = name
+        for row, time in enumerate(own):
+            period_name = ("train", "valid_rest", "test_rest")[
+                int(time >= valid_from) + int(time >= test_from)
+            ]
+            expected.append(targets.get(row, period_name))
+    assert np.array(SPLITS)[splits].tolist() == expected
+
+
+def test_cuts_are_shares_of_interactions_or_midnights() -> None:
+    times = np.array([50, 10, 40, 20, 30, 30])
+    assert [time_at(times, share) for share in (0.1, 0.5, 0.99)] == [10, 30, 50]
+    assert (times < time_at(times, 0.5)).mean() <= 0.5
+    assert time_at(times, date(1970, 1, 3)) == 2 * 24 * 60 * 60

@@ -68,6 +68,30 @@ def test_a_relative_source_starts_at_the_file(folder: Path):
     assert settings.data.source.path == str(folder / "datasets" / "raw")
 
 
+def test_a_dataset_extends_another(folder: Path):
+    elsewhere = folder / "elsewhere"
+    (elsewhere / "datasets").mkdir(parents=True)
+    (elsewhere / "datasets" / "shop_by_time.yaml").write_text(
+        "extends: shop\ndata: {split: {kind: global_time}}\ntraining: {patience: 2}\n"
+    )
+    presets = Presets([folder, elsewhere])
+    settings = presets.settings("shop_by_time", "plain")
+    assert settings.data.split.kind == "global_time"
+    assert (settings.training.max_epochs, settings.training.patience) == (9, 2)
+    # A relative source starts at the file that names it.
+    assert settings.data.source.path == str(folder / "datasets" / "raw")
+    assert presets.dataset_settings("shop").data.split.kind == "leave_one_out"
+
+
+def test_datasets_that_extend_one_another_are_refused(folder: Path):
+    for name, base in (("a", "b"), ("b", "c"), ("c", "a"), ("lost", "nowhere")):
+        (folder / "datasets" / f"{name}.yaml").write_text(f"extends: {base}")
+    with pytest.raises(ConfigurationError, match=r"c\.yaml extends 'a', which extends it in turn"):
+        Presets([folder]).dataset_settings("a")
+    with pytest.raises(ConfigurationError, match="no dataset 'nowhere'"):
+        Presets([folder]).dataset_settings("lost")
+
+
 def test_the_data_folder_is_expanded(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TIGER_DATA", str(folder))
     settings = Presets([folder]).dataset_settings("shop", ["data.source.path=$TIGER_DATA/x"])
@@ -100,6 +124,10 @@ def test_a_folder_named_in_the_environment_is_read(folder: Path, monkeypatch: py
         ),
         ("evaluation: {cutoffs: [10, 5]}", "cutoffs must be positive and ascending"),
         ("evaluation: {beams: 10}", "beams 10 cannot give lists of 20 items"),
+        ("evaluation: {beams: [50, 50, 10]}", "beams 10 cannot give lists of 20 items"),
+        ("evaluation: {beams: []}", r"evaluation\.beams"),
+        ("evaluation: {beams: [50, 0]}", r"evaluation\.beams"),
+        ("evaluation: {sampled_negatives: 9}", r"sets 'evaluation\.sampled_negatives'"),
     ],
 )
 def test_a_wrong_variant_is_explained(folder: Path, variant: str, message: str):

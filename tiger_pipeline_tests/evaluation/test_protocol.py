@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tiger_pipeline.catalog.config import GlobalTimeConfig, LeaveOneOutConfig, SplitConfig
 from tiger_pipeline.catalog.sequences import SPLITS, UserSequences
 from tiger_pipeline.errors import ArtifactMismatchError, InputError
 from tiger_pipeline.evaluation.baselines.standard import standard_baselines
@@ -18,6 +19,8 @@ from tiger_pipeline_tests.evaluation.synthetic import (
 )
 
 CONFIG = EvaluationConfig(cutoffs=(1, 2, 5), users_per_batch=2)
+SOURCE_ORDER = LeaveOneOutConfig()
+SHUFFLED = LeaveOneOutConfig(tie_break="shuffle", seed=7)
 
 
 def test_values_worked_out_by_hand():
@@ -44,13 +47,14 @@ def test_values_worked_out_by_hand():
 
 def test_every_row_carries_its_protocol():
     sequences = random_sequences(7, 12, seed=1)
-    result = evaluate(FixedRecommender(12), sequences, CONFIG, "fixed", tie_break="shuffle")
+    result = evaluate(FixedRecommender(12), sequences, CONFIG, "fixed", SHUFFLED)
     rows = result.metrics.to_pylist()
     assert len(rows) == 2 * 2 * 2 * 3  # splits, seen, metrics, cutoffs
     for row in rows:
         assert (row["model"], row["users"], row["candidates"]) == ("fixed", 7, 12)
-        assert (row["ranking"], row["tie_break"]) == ("full", "shuffle")
+        assert (row["ranking"], row["tie_break"]) == ("full", "shuffle (seed 7)")
         assert row["holdout"] == "leave_one_out"
+        assert row["search"] == "every candidate"
     assert result.ranks.num_rows == 2 * 2 * 7
 
 
@@ -83,7 +87,9 @@ def test_a_user_without_history_is_named():
         item_ids=np.array(["x", "y", "z"], dtype=object),
         offsets=np.array([0, 3, 4]),
         items=np.array([0, 1, 2, 1], dtype=np.int32),
-        splits=np.array([0, 1, 2, SPLITS.index("test")], dtype=np.int8),
+        splits=np.array(
+            [SPLITS.index(split) for split in ("train", "valid", "test", "test")], dtype=np.int8
+        ),
     )
     with pytest.raises(InputError, match="User 'bert' has a test interaction but none before"):
         evaluate(FixedRecommender(3), sequences, CONFIG, "fixed")
@@ -168,11 +174,9 @@ def test_progress_counts_every_user_of_every_pass():
 
 
 class TestProtocolOfATable:
-    def metrics(self, model: str, n_items: int, tie_break: str = "source") -> pa.Table:
+    def metrics(self, model: str, n_items: int, data_split: SplitConfig = SOURCE_ORDER) -> pa.Table:
         sequences = random_sequences(5, n_items, seed=1)
-        return evaluate(
-            FixedRecommender(n_items), sequences, CONFIG, model, tie_break=tie_break
-        ).metrics
+        return evaluate(FixedRecommender(n_items), sequences, CONFIG, model, data_split).metrics
 
     def test_is_read_back(self):
         protocol = EvaluationProtocol.of(self.metrics("a", 9), "test", "kept")
@@ -181,11 +185,56 @@ class TestProtocolOfATable:
         for expected in ("last interaction of each of 5 users", "all 9 items", "source order"):
             assert expected in words
 
-    def test_of_models_measured_differently_is_refused(self):
-        table = pa.concat_tables([self.metrics("a", 9), self.metrics("b", 9, "shuffle")])
-        with pytest.raises(ArtifactMismatchError, match=r"'a' and 'b'.*tie_break is 'source'"):
+    @pytest.mark.parametrize(
+        ("other", "difference"),
+        [
+            (SHUFFLED, r"tie_break is 'source' for one and 'shuffle \(seed 7\)'"),
+            (GlobalTimeConfig(), r"holdout is 'leave_one_out' for one and 'global_time \(valid"),
+        ],
+    )
+    def test_of_models_measured_differently_is_refused(self, other: SplitConfig, difference: str):
+        table = pa.concat_tables([self.metrics("a", 9), self.metrics("b", 9, other)])
+        with pytest.raises(ArtifactMismatchError, match=f"'a' and 'b'.*{difference}"):
             EvaluationProtocol.of(table, "test", "masked")
+
+    def test_of_a_time_split_says_what_was_trained_on(self):
+        protocol = EvaluationProtocol.of(self.metrics("a", 9, GlobalTimeConfig()), "test", "kept")
+        words = protocol.in_words()
+        assert "what each of 5 users did first in the test period" in words
+        assert "global_time (valid from 0.8, test from 0.9)" in words
+        assert "leave-one-out" not in words
 
     def test_of_a_split_that_was_not_measured_is_refused(self):
         with pytest.raises(ArtifactMismatchError, match="hold no test values"):
             EvaluationProtocol.of(self.metrics("a", 9).slice(0, 3), "test", "masked")
+
+
+def test_a_time_split_is_measured_by_its_histories_and_counts_untrained_targets():
+    rows = [
+        ("a", 0, "train"), ("a", 1, "valid"), ("a", 2, "valid_rest"), ("a", 3, "test"),
+        ("a", 4, "test_rest"),
+        ("b", 5, "valid_rest"), ("b", 0, "test"),
+        ("c", 1, "train"), ("c", 5, "test"),
+        ("d", 3, "test_rest"),
+    ]  # fmt: skip
+    users, items, splits = zip(*rows, strict=True)
+    table = pa.table(
+        {"user_id": users, "item_id": [f"item{i}" for i in items], "split": list(splits)}
+    )
+    sequences = UserSequences.from_table(table, [f"item{i}" for i in range(6)])
+    assert [list(sequences.training()[user]) for user in range(4)] == [[0], [], [1], []]
+
+    result = evaluate(FixedRecommender(6), sequences, CONFIG, "fixed", GlobalTimeConfig())
+    ranks = {
+        (row["split"], row["user_id"]): row["rank"]
+        for row in result.ranks.to_pylist()
+        if row["seen"] == "masked"
+    }
+    # a: after 0 comes 1; after 0 1 2 comes 3. b: after 5 comes 0. c: after 1 comes 5.
+    assert ranks == {
+        ("valid", "a"): 1, ("test", "a"): 1, ("test", "b"): 1, ("test", "c"): 5,
+    }  # fmt: skip
+    assert result.untrained_targets == {"valid": 0, "test": 2}
+    for name, recommender in standard_baselines(sequences, seed=1).items():
+        measured = evaluate(recommender, sequences, CONFIG, name, GlobalTimeConfig())
+        assert measured.ranks.num_rows == 2 * 4

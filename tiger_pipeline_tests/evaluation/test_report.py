@@ -14,7 +14,7 @@ from tiger_pipeline.evaluation.report import (
 )
 from tiger_pipeline.evaluation.report_inputs import ReportInputs
 from tiger_pipeline.evaluation.result_tables import MetricValues
-from tiger_pipeline.storage.tables import read_table
+from tiger_pipeline.storage.tables import read_table, write_table
 from tiger_pipeline_tests.evaluation.synthetic import report_inputs
 
 
@@ -132,3 +132,11 @@ def test_a_summary_of_another_version_is_named(tmp_path):
     (tmp_path / "metrics.json").write_text('{"summary": {"parameters": 1}}')
     with pytest.raises(ArtifactError, match="has no 'training_seconds'"):
         read_summary(tmp_path)
+
+
+def test_metrics_of_another_version_are_named(tmp_path):
+    write_report(tmp_path, report_inputs())
+    table = read_metrics(tmp_path)
+    write_table(tmp_path / "metrics.parquet", table.drop_columns(["search"]))
+    with pytest.raises(ArtifactError, match=r"metrics\.parquet has no column 'search'"):
+        read_metrics(tmp_path)

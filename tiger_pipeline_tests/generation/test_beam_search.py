@@ -191,15 +191,23 @@ def test_no_beam_is_spent_on_a_prefix_whose_items_were_all_seen() -> None:
         assert beam_search(prefixes, tensors, 1, closed).items.tolist() == [[2], [1]]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_narrow_search_follows_its_definition(form: type) -> None:
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 9), min_size=1, max_size=4))
+@settings(max_examples=12, deadline=None)
+def test_a_narrow_search_follows_its_definition(seed: int, widths: list[int]) -> None:
     """Against a beam search written with lists, one user and one prefix at a time."""
-    semantic_ids = random_semantic_ids(8, n_items=40)
+    semantic_ids = random_semantic_ids(seed, n_items=40)
     trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
-    prefixes = random_prefixes(trie, users=5, seed=8, decimals=6)
-    found = beam_search(prefixes, form(trie, CPU), beams=4)
+    widths = widths[: trie.depth]
+    prefixes = random_prefixes(trie, users=2, seed=seed, decimals=6)
+    found, sparse = (beam_search(prefixes, form(trie, CPU), widths) for form in FORMS)
+    assert torch.equal(found.items, sparse.items)
+    assert torch.equal(found.logp, sparse.logp)
+    if len(set(widths)) == 1:
+        assert torch.equal(
+            found.items, beam_search(prefixes, SparseTrie(trie, CPU), widths[0]).items
+        )
     items_by_codes = {tuple(item_codes(semantic_ids, i)): i for i in range(40)}
-    for user in range(5):
+    for user in range(2):
         beams: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
         for level in range(len(trie.codebook_sizes)):
             longer = [beam for beam in beams if beam[1] in items_by_codes]
@@ -211,8 +219,9 @@ def test_a_narrow_search_follows_its_definition(form: type) -> None:
                     prefix = (*codes, code)
                     if any(whole[: len(prefix)] == prefix for whole in items_by_codes):
                         longer.append((score + logp[code], prefix))
-            beams = sorted(longer, reverse=True)[:4]
-        assert found.items[user].tolist() == [items_by_codes[codes] for _, codes in beams]
+            beams = sorted(longer, reverse=True)[: widths[min(level, len(widths) - 1)]]
+        expected = [items_by_codes[codes] for _, codes in beams]
+        assert found.items[user].tolist() == expected + [-1] * (widths[-1] - len(expected))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -64,6 +64,30 @@ def test_more_recommendations_than_beams_are_refused() -> None:
         recommender.recommend(histories_of([[0]]), 3, exclude_seen=False)
 
 
+def test_widths_by_depth_are_searched_by_and_told() -> None:
+    semantic_ids = random_semantic_ids(1, N_ITEMS)
+    model = small_model(semantic_ids, seed=3)
+    trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
+    histories = random_histories(6, n_users=7, n_items=N_ITEMS)
+    widths = [1, 9, 5]
+    recommender = GeneratorRecommender(model, trie, widths, 3, cpu())
+    found = recommender.recommend(histories, 5, exclude_seen=False)
+    # One beam after the first code: all items share it.
+    for row in found.items:
+        assert len({semantic_ids.codes[item, 0] for item in row if item >= 0}) == 1
+    assert recommender.search == "beams 1, 9, 5"
+    assert GeneratorRecommender(model, trie, 7, 3, cpu()).search == "beams 7"
+    with pytest.raises(ConfigurationError, match=r"6 recommendations .* 5 beams"):
+        recommender.recommend(histories, 6, exclude_seen=False)
+
+
+def test_more_widths_than_codes_are_refused() -> None:
+    semantic_ids = random_semantic_ids(1, n_items=4)
+    trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
+    with pytest.raises(ConfigurationError, match=r"beams lists 5 widths.*at most \d codes"):
+        GeneratorRecommender(small_model(semantic_ids, 0), trie, [9] * 5, 8, cpu())
+
+
 def test_a_trie_of_other_codebooks_is_refused() -> None:
     model = small_model(random_semantic_ids(1, n_items=4), 0)
     trie = SemanticIdTrie.from_semantic_ids(random_semantic_ids(1, 9, (2, 2)))

@@ -37,6 +37,7 @@ GENERATORS: list[GeneratorConfig] = [CONFIG, ITEM_CONFIG]
 TRAINING = TrainingConfig(
     max_epochs=4, tokens_per_batch=256, learning_rate=0.01, validate_every=1, patience=9, seed=3
 )
+AVERAGED = TRAINING.model_copy(update={"ema_decay": 0.9})
 SEMANTIC_IDS = random_semantic_ids(2)
 TEXT = random_text_embeddings(2)
 
@@ -112,15 +113,17 @@ def test_the_loss_falls_and_the_history_tells_it(tmp_path: Path, config: Generat
     assert not result.model.training
 
 
-@pytest.mark.parametrize("config", GENERATORS)
+@pytest.mark.parametrize(
+    ("config", "training"), [*((config, TRAINING) for config in GENERATORS), (CONFIG, AVERAGED)]
+)
 def test_an_interrupted_training_ends_with_the_same_weights(
-    tmp_path: Path, config: GeneratorConfig
+    tmp_path: Path, config: GeneratorConfig, training: TrainingConfig
 ) -> None:
-    whole = train(tmp_path / "whole", config=config)
+    whole = train(tmp_path / "whole", training, config=config)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "killed", stop_after=2, config=config)
+        train(tmp_path / "killed", training, stop_after=2, config=config)
     notes = Notes()
-    resumed = train(tmp_path / "killed", values=[0.3, 0.4], notes=notes, config=config)
+    resumed = train(tmp_path / "killed", training, [0.3, 0.4], notes=notes, config=config)
     assert notes.messages[0] == "Training goes on after epoch 2."
     assert_equal_weights(whole.model, resumed.model)
     for row, expected in zip(resumed.history, whole.history, strict=True):
@@ -138,6 +141,38 @@ def test_the_best_epochs_weights_are_kept_even_over_an_interruption(tmp_path: Pa
     resumed = train(tmp_path / "b", values=[0.3])
     assert resumed.best_epoch == 2
     assert_equal_weights(best.model, resumed.model)
+
+
+def test_the_average_is_validated_and_kept_and_changes_no_training(tmp_path: Path) -> None:
+    validated: list[dict[str, torch.Tensor]] = []
+
+    def validate(model: Generator) -> dict[str, float]:
+        validated.append({k: v.clone() for k, v in model.state_dict().items()})
+        return {"ndcg@10": 0.1 * len(validated)}
+
+    results = [
+        train_generator(CONFIG, training, SEMANTIC_IDS, cycles(), validate, folder, cpu())
+        for training, folder in ((TRAINING, tmp_path / "a"), (AVERAGED, tmp_path / "b"))
+    ]
+    plain, averaged = results
+    losses = [[row["train_loss"] for row in result.history] for result in results]
+    assert losses[0] == losses[1]
+    last_plain, last_averaged = validated[3], validated[7]
+    for name, weights in averaged.model.state_dict().items():
+        assert torch.equal(weights, last_averaged[name])
+        assert torch.equal(plain.model.state_dict()[name], last_plain[name])
+        assert not torch.equal(weights, last_plain[name])
+
+
+def test_what_is_off_is_no_part_of_the_fingerprint() -> None:
+    inputs = (SEMANTIC_IDS, cycles())
+    before = TRAINING.model_dump()
+    assert before.pop("ema_decay") is None
+    fingerprints = {
+        training_fingerprint(CONFIG, training, *inputs) for training in (TRAINING, AVERAGED)
+    }
+    assert len(fingerprints) == 2
+    assert TRAINING.model_dump(exclude_none=True) == before
 
 
 def test_stops_when_the_best_is_too_long_ago(tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ from tiger_pipeline.configuration.settings import Settings, parse_settings
 from tiger_pipeline.encoding.embedding_table import list_array_of
 from tiger_pipeline.errors import ArtifactMismatchError
 from tiger_pipeline.generation.checkpoint import load_training_history, read_description
+from tiger_pipeline.generation.exact_ranking import (
+    ExactCodesRecommender,
+    ExactFusedRecommender,
+)
 from tiger_pipeline.generation.fusion import FusedRecommender
 from tiger_pipeline.generation.recommender import GeneratorRecommender
 from tiger_pipeline.progress import NoProgress
@@ -79,6 +83,23 @@ def test_a_trained_generator_recommends_and_is_kept(
     assert (codes_alone is None) == (kind == "decoder")
     found = whole.recommend(SEQUENCES.complete(), 5, exclude_seen=True)
     assert np.isfinite(found.logp).all()
+
+
+@pytest.mark.parametrize("rank_pools", [False, True])
+def test_an_exhaustive_ranking_is_what_beams_approach(tmp_path: Path, rank_pools: bool) -> None:
+    train(tmp_path, "item_decoder")
+    config = settings("item_decoder").evaluation
+    changes = {"beams": N_ITEMS} if rank_pools else {"search": "exhaustive"}
+    inputs = (tmp_path / "generator", SEMANTIC_IDS, SEQUENCES)
+    exact = load_recommenders(*inputs, config.model_copy(update=changes), rank_pools)
+    wide = load_recommenders(*inputs, config.model_copy(update={"beams": N_ITEMS}))
+    assert isinstance(exact[0], ExactFusedRecommender)
+    assert isinstance(exact[1], ExactCodesRecommender)
+    for recommender, beams in zip(exact, wide, strict=True):
+        found, expected = (
+            r.recommend(SEQUENCES.complete(), 8, exclude_seen=True) for r in (recommender, beams)
+        )
+        assert np.array_equal(found.items, expected.items)
 
 
 def test_other_text_trains_again(tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ Interactions: `reviews_<category>_5.json.gz` (or without `_5`), JSON lines; or
 `meta_<category>.json.gz`, whose lines are Python literals, not JSON.
 """
 
-from pathlib import Path
-
 from tiger_pipeline.catalog.config import SourceConfig
 from tiger_pipeline.catalog.raw import RawCatalog
 from tiger_pipeline.catalog.readers.amazon import (
@@ -19,7 +17,7 @@ from tiger_pipeline.catalog.readers.amazon import (
 )
 from tiger_pipeline.catalog.readers.contract import interaction_frame
 from tiger_pipeline.catalog.readers.delimited import read_delimited
-from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, find_file
+from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, locate_by_name
 from tiger_pipeline.catalog.readers.python_literals import parse_literal
 from tiger_pipeline.progress import Progress
 
@@ -34,17 +32,6 @@ _FIELDS = {
 }
 
 
-def _locate(folder: Path, source: SourceConfig) -> SourceFiles:
-    interactions = find_file(
-        folder,
-        "interactions",
-        source.interactions,
-        ("reviews_*.json.gz", "reviews_*.json", "ratings_*.csv", "ratings_*.csv.gz"),
-    )
-    items = find_file(folder, "items", source.items, ("meta_*.json.gz", "meta_*.json"))
-    return SourceFiles(items, (interactions,))
-
-
 def _read(files: SourceFiles, source: SourceConfig, progress: Progress) -> RawCatalog:
     path = files.interactions[0]
     if ".csv" in path.suffixes:
@@ -56,4 +43,10 @@ def _read(files: SourceFiles, source: SourceConfig, progress: Progress) -> RawCa
     return complete_catalog(items, interactions)
 
 
-LAYOUT = Layout(locate=_locate, read=_read)
+LAYOUT = Layout(
+    locate=locate_by_name(
+        ("reviews_*.json.gz", "reviews_*.json", "ratings_*.csv", "ratings_*.csv.gz"),
+        ("meta_*.json.gz", "meta_*.json"),
+    ),
+    read=_read,
+)

@@ -3,8 +3,6 @@
 Interactions: `<category>_5.json.gz` or `<category>.json.gz`; items: `meta_<category>.json.gz`.
 """
 
-from pathlib import Path
-
 from tiger_pipeline.catalog.config import SourceConfig
 from tiger_pipeline.catalog.raw import RawCatalog
 from tiger_pipeline.catalog.readers.amazon import (
@@ -15,7 +13,7 @@ from tiger_pipeline.catalog.readers.amazon import (
     read_reviews,
     text,
 )
-from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, find_file
+from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, locate_by_name
 from tiger_pipeline.progress import Progress
 
 _SUFFIXES = ("json.gz", "json", "jsonl.gz", "jsonl")
@@ -31,24 +29,17 @@ _FIELDS = {
 }
 
 
-def _locate(folder: Path, source: SourceConfig) -> SourceFiles:
-    interactions = find_file(
-        folder,
-        "interactions",
-        source.interactions,
-        tuple(f"*.{suffix}" for suffix in _SUFFIXES),
-        not_like="meta_*",
-    )
-    items = find_file(
-        folder, "items", source.items, tuple(f"meta_*.{suffix}" for suffix in _SUFFIXES)
-    )
-    return SourceFiles(items, (interactions,))
-
-
 def _read(files: SourceFiles, source: SourceConfig, progress: Progress) -> RawCatalog:
     interactions = read_reviews(files.interactions[0], _KEYS, progress)
     items = read_metadata(files.items, "asin", _FIELDS, progress)
     return complete_catalog(items, interactions)
 
 
-LAYOUT = Layout(locate=_locate, read=_read)
+LAYOUT = Layout(
+    locate=locate_by_name(
+        tuple(f"*.{suffix}" for suffix in _SUFFIXES),
+        tuple(f"meta_*.{suffix}" for suffix in _SUFFIXES),
+        not_like="meta_*",
+    ),
+    read=_read,
+)

@@ -4,8 +4,6 @@ Interactions: `<category>.jsonl.gz`, time in milliseconds; items: `meta_<categor
 item is a `parent_asin`: variants in size or color have one.
 """
 
-from pathlib import Path
-
 from tiger_pipeline.catalog.config import SourceConfig
 from tiger_pipeline.catalog.raw import RawCatalog
 from tiger_pipeline.catalog.readers.amazon import (
@@ -17,7 +15,7 @@ from tiger_pipeline.catalog.readers.amazon import (
     text,
 )
 from tiger_pipeline.catalog.readers.json_lines import Record
-from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, find_file
+from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, locate_by_name
 from tiger_pipeline.progress import Progress
 
 _KEYS = ReviewKeys(
@@ -42,22 +40,15 @@ _FIELDS = {
 }
 
 
-def _locate(folder: Path, source: SourceConfig) -> SourceFiles:
-    interactions = find_file(
-        folder,
-        "interactions",
-        source.interactions,
-        ("*.jsonl.gz", "*.jsonl"),
-        not_like="meta_*",
-    )
-    items = find_file(folder, "items", source.items, ("meta_*.jsonl.gz", "meta_*.jsonl"))
-    return SourceFiles(items, (interactions,))
-
-
 def _read(files: SourceFiles, source: SourceConfig, progress: Progress) -> RawCatalog:
     interactions = read_reviews(files.interactions[0], _KEYS, progress)
     items = read_metadata(files.items, "parent_asin", _FIELDS, progress)
     return complete_catalog(items, interactions)
 
 
-LAYOUT = Layout(locate=_locate, read=_read)
+LAYOUT = Layout(
+    locate=locate_by_name(
+        ("*.jsonl.gz", "*.jsonl"), ("meta_*.jsonl.gz", "meta_*.jsonl"), not_like="meta_*"
+    ),
+    read=_read,
+)

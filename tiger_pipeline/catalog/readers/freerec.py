@@ -21,7 +21,7 @@ from tiger_pipeline.catalog.readers.contract import (
 from tiger_pipeline.catalog.readers.delimited import read_delimited
 from tiger_pipeline.catalog.readers.layout import Layout, SourceFiles, find_file
 from tiger_pipeline.catalog.readers.source_table import SourceTable
-from tiger_pipeline.catalog.sequences import SPLITS
+from tiger_pipeline.catalog.sequences import SOURCE_SPLITS
 from tiger_pipeline.errors import InputError
 from tiger_pipeline.progress import Progress
 
@@ -36,7 +36,7 @@ def _locate(folder: Path, source: SourceConfig) -> SourceFiles:
         items=find_file(folder, "items", source.items, ("item.txt",)),
         interactions=tuple(
             find_file(folder, f"{split} interactions", None, (f"{split}.txt",), fixed_name=True)
-            for split in SPLITS
+            for split in SOURCE_SPLITS
         ),
     )
 
@@ -45,7 +45,7 @@ def _read(files: SourceFiles, source: SourceConfig, progress: Progress) -> RawCa
     item_table = _read_table(files.items)
     items = item_frame(item_table, "ITEM", all_fields(item_table, "ITEM"))
     parts: dict[str, pd.DataFrame] = {}
-    for split, path in zip(SPLITS, files.interactions, strict=True):
+    for split, path in zip(SOURCE_SPLITS, files.interactions, strict=True):
         table = _read_table(path)
         present = set(table.frame.columns)
         part = interaction_frame(

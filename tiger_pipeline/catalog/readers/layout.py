@@ -71,3 +71,23 @@ def find_file(
     raise InputError(
         f"{folder} holds several {kind} files ({names}). Set data.source.{kind} to the one to read."
     )
+
+
+def locate_by_name(
+    interactions: tuple[str, ...], items: tuple[str, ...], not_like: str = ""
+) -> Callable[[Path, SourceConfig], SourceFiles]:
+    """A `Layout.locate` for one file of each kind.
+
+    Args:
+        interactions: glob patterns of the interactions' file.
+        items: of the items' file.
+        not_like: a pattern whose matches are no interactions.
+    """
+
+    def locate(folder: Path, source: SourceConfig) -> SourceFiles:
+        found = find_file(
+            folder, "interactions", source.interactions, interactions, not_like=not_like
+        )
+        return SourceFiles(find_file(folder, "items", source.items, items), (found,))
+
+    return locate

@@ -34,7 +34,8 @@ class PopularityRecommender:
     def __init__(self, training: Histories, n_items: int) -> None:
         popularity = item_popularity(training, n_items)
         self._ranking = rank_by_popularity(popularity)
-        self._logp = np.log(popularity[self._ranking]).astype(np.float32)
+        self._item_logp = np.log(popularity).astype(np.float32)
+        self._logp = self._item_logp[self._ranking]
 
     def recommend(self, histories: Histories, top_k: int, exclude_seen: bool) -> Recommendations:
         """The most popular items, as log of their smoothed share; see `Recommender.recommend`."""
@@ -46,3 +47,7 @@ class PopularityRecommender:
         if exclude_seen:
             allowed = ~lists_seen(histories, items)
         return first_allowed(items, logp, allowed, top_k)
+
+    def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
+        """Of the items' popularity, the same for every user; see `PoolRecommender.logp`."""
+        return self._item_logp[items]

@@ -24,7 +24,7 @@ def sasrec_fingerprint(config: SasrecConfig, training: Histories, n_items: int) 
     """Fingerprint of all that decides the weights."""
     return fingerprint_json(
         [
-            config.model_dump(),
+            config.model_dump(exclude_none=True),
             n_items,
             fingerprint_array(training.offsets),
             fingerprint_array(training.items),

@@ -24,7 +24,7 @@ GROUP = "catalog"
             io_manager_key="tables",
         ),
         "interactions": dg.AssetOut(
-            description="Users' interactions in order, each in the split train, valid or test.",
+            description="Users' interactions in order, each with its split.",
             group_name=GROUP,
             kinds={"pandas", "parquet"},
             code_version="1",
@@ -41,7 +41,7 @@ GROUP = "catalog"
         blocking_check(
             "no_target_in_training",
             "interactions",
-            "No validation or test target is among what a model may be trained on.",
+            "Nothing from a validation or test target on is among what a model may be trained on.",
         ),
     ],
 )
@@ -61,6 +61,8 @@ def catalog(context: dg.AssetExecutionContext, settings: SettingsResource):
     target_problems = checks.check_no_target_in_training(
         interactions, items, repeats_allowed=config.duplicates == "keep"
     )
+    if config.split.kind == "global_time":
+        target_problems += checks.check_no_future_in_training(interactions)
     return (
         table_result(
             items,

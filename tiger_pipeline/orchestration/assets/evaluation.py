@@ -17,7 +17,7 @@ from tiger_pipeline.orchestration.user_errors import clear_user_errors
 GROUP = "evaluation"
 
 
-@dg.asset(partitions_def=dataset_partitions, group_name=GROUP, kinds={"numpy"}, code_version="1")
+@dg.asset(partitions_def=dataset_partitions, group_name=GROUP, kinds={"numpy"}, code_version="2")
 @clear_user_errors
 def baseline_metrics(
     context: dg.AssetExecutionContext,
@@ -117,7 +117,7 @@ def _baseline_folders(store, dataset: str):
     partitions_def=dataset_variant_partitions,
     group_name=GROUP,
     kinds={"pytorch", "html"},
-    code_version="1",
+    code_version="2",
     pool="gpu",
     # Not sasrec_baseline, which is optional: the UI would warn of every launch without it.
     deps=["generator", "codebooks", "baseline_metrics"],

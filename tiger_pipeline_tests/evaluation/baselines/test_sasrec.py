@@ -42,7 +42,7 @@ def model() -> Sasrec:
 
 def logp_after(model: Sasrec, history: list[int]) -> torch.Tensor:
     """Of the next item, from the history alone and unpadded."""
-    items = torch.tensor([[model.begin, *history[-CONFIG.history_items :]]])
+    items = torch.tensor([history[-CONFIG.history_items :]], dtype=torch.int64)
     return model.item_logits(model.hidden(items)[0, -1]).log_softmax(-1)
 
 
