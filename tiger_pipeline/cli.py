@@ -68,10 +68,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(options: argparse.Namespace) -> int:
     presets = Presets()
-    for title, files in (("datasets", presets.datasets()), ("variants", presets.variants())):
-        print(f"{title}:")
-        for name, path in files.items():
-            print(f"  {name:<24} {describe(path)}")
+    print("datasets:")
+    for name, path in presets.datasets().items():
+        print(f"  {name:<24} {describe(path)}")
+    print("variants:")
+    for name, variant in presets.variants().items():
+        meaning = f"the same, seeds moved by {variant.repeat}" if variant.repeat else None
+        print(f"  {name:<24} {meaning or describe(variant.path)}")
     return 0
 
 

@@ -2,6 +2,10 @@
 
 A dataset file must have a `data` section and may set anything else; a variant file says how its
 semantic IDs and its generator differ. Later wins: defaults, dataset, variant, overrides of a run.
+
+A variant file may also say `seeds: N`: `NAME` is then joined by its repeats `NAME_seed_1` …
+`NAME_seed_{N-1}`. Repeat k is the whole run again with other random numbers: k is added to the
+seed of the quantizer and to the seed of the training, last of all, after every override.
 """
 
 import os
@@ -10,15 +14,30 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from tiger_pipeline.configuration.locations import data_root, preset_folders
-from tiger_pipeline.configuration.settings import Settings, parse_settings
+from tiger_pipeline.configuration.settings import Settings, move_seeds, parse_settings
 from tiger_pipeline.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z0-9_]+")
+_SEEDS = "seeds"
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant that can be run: a preset file, or a repeat of it.
+
+    Attributes:
+        path: its YAML file.
+        repeat: 0 for the file as it is; k for its repeat with seeds moved by k.
+    """
+
+    path: Path
+    repeat: int
 
 
 @dataclass(frozen=True)
@@ -35,9 +54,26 @@ class Presets:
         """Dataset name → its YAML file, sorted by name."""
         return self._files("datasets")
 
-    def variants(self) -> dict[str, Path]:
-        """Variant name → its YAML file, sorted by name."""
-        return self._files("variants")
+    def variants(self) -> dict[str, Variant]:
+        """Variant name → its preset file and repeat; files by name, each followed by its repeats.
+
+        Raises:
+            ConfigurationError: a file is not a mapping, its `seeds` is no number from 1 on, or
+                two variants have the same name.
+        """
+        files = self._files("variants")
+        found = {}
+        for name, path in files.items():
+            found[name] = Variant(path, 0)
+            for repeat in range(1, _number_of_seeds(_read(path), path)):
+                repeated = f"{name}_seed_{repeat}"
+                if repeated in files:
+                    raise ConfigurationError(
+                        f"{repeated!r} is defined twice, by {files[repeated]} and by the `seeds` "
+                        f"of {path}. Rename the former or lower the latter."
+                    )
+                found[repeated] = Variant(path, repeat)
+        return found
 
     def dataset_settings(self, dataset: str, overrides: Sequence[str] = ()) -> Settings:
         """Settings of the stages that do not depend on a variant (catalog, encoding, baselines).
@@ -57,13 +93,15 @@ class Presets:
     def settings(self, dataset: str, variant: str, overrides: Sequence[str] = ()) -> Settings:
         """Settings of a dataset × variant run. Arguments and errors as for `dataset_settings`."""
         dataset_path = _find(self.datasets(), dataset, "dataset")
-        variant_path = _find(self.variants(), variant, "variant")
-        variant_values = _read(variant_path)
-        _refuse_dataset_keys(variant_values, variant_path)
+        chosen = _find(self.variants(), variant, "variant")
+        variant_values = _read(chosen.path)
+        variant_values.pop(_SEEDS, None)
+        _refuse_dataset_keys(variant_values, chosen.path)
         values = _merge(_read(dataset_path), variant_values)
         values = _merge(values, _parse_overrides(overrides))
         _resolve_source(values, dataset_path)
-        return parse_settings(values, f"{dataset_path} and {variant_path}")
+        settings = parse_settings(values, f"{dataset_path} and {chosen.path}")
+        return move_seeds(settings, chosen.repeat)
 
     def _files(self, kind: str) -> dict[str, Path]:
         found: dict[str, Path] = {}
@@ -89,13 +127,13 @@ def describe(path: Path) -> str:
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
-def _find(files: Mapping[str, Path], name: str, kind: str) -> Path:
-    if name not in files:
+def _find(known: Mapping[str, Found], name: str, kind: str) -> Found:
+    if name not in known:
         raise ConfigurationError(
-            f"There is no {kind} {name!r}. Known: {', '.join(files)}. To add one, put "
+            f"There is no {kind} {name!r}. Known: {', '.join(known)}. To add one, put "
             f"{kind}s/{name}.yaml into a folder and name that folder in TIGER_CONFIG."
         )
-    return files[name]
+    return known[name]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -110,6 +148,16 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} must be a mapping with the sections data, model, training, evaluation."
         )
     return values
+
+
+def _number_of_seeds(values: Mapping[str, Any], path: Path) -> int:
+    seeds = values.get(_SEEDS, 1)
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
+        raise ConfigurationError(
+            f"{path} sets 'seeds' to {seeds!r}. It is the number of seeds that the variant can be "
+            "run with: 1 (the default) or more."
+        )
+    return seeds
 
 
 def _refuse_dataset_keys(values: Mapping[str, Any], path: Path) -> None:

@@ -119,7 +119,10 @@ def _draw(
 
 
 def accuracy_bars(
-    values: Mapping[str, Mapping[str, float | None]], highlighted: Sequence[str], title: str
+    values: Mapping[str, Mapping[str, float | None]],
+    highlighted: Sequence[str],
+    title: str,
+    deviations: Mapping[str, Mapping[str, float | None]] | None = None,
 ) -> bytes:
     """One panel of horizontal bars a metric.
 
@@ -128,6 +131,7 @@ def accuracy_bars(
             top; None is drawn as no bar.
         highlighted: models in the strong color; the others are gray.
         title: of the whole picture: the protocol.
+        deviations: by metric and model, half the length of a bar's whisker; None for none.
     """
     models = list(next(iter(values.values())))
     height = 1.2 + 0.28 * len(models)
@@ -135,7 +139,10 @@ def accuracy_bars(
     for panel, (metric, by_model) in zip(panels, values.items(), strict=True):
         numbers = [by_model[model] or 0.0 for model in models]
         colors = [BLUE if model in highlighted else GRAY for model in models]
-        bars = panel.barh(models, numbers, color=colors, height=0.66)
+        spread = [(deviations or {}).get(metric, {}).get(model) or 0.0 for model in models]
+        bars = panel.barh(
+            models, numbers, color=colors, height=0.66, xerr=spread, error_kw={"ecolor": INK}
+        )
         labels = ["–" if by_model[model] is None else f"{by_model[model]:.4f}" for model in models]
         panel.bar_label(bars, labels, padding=3, fontsize=8.5, color=INK)
         panel.set_ylim(len(models) - 0.4, -0.6)
