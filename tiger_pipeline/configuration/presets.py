@@ -75,6 +75,19 @@ class Presets:
                 found[repeated] = Variant(path, repeat)
         return found
 
+    def with_repeats(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """By each of the named variants, itself and all of its repeats.
+
+        Raises:
+            ConfigurationError: there is no such variant.
+        """
+        known = self.variants()
+        files = {name: _find(known, name, "variant").path for name in names}
+        return {
+            name: [run for run, variant in known.items() if variant.path == path]
+            for name, path in files.items()
+        }
+
     def dataset_settings(self, dataset: str, overrides: Sequence[str] = ()) -> Settings:
         """Settings of the stages that do not depend on a variant (catalog, encoding, baselines).
 

@@ -112,9 +112,7 @@ def _run(
     }
 
 
-def _members(
-    models: Sequence[str], repeats: Mapping[str, Sequence[str]]
-) -> dict[str, list[str]]:
+def _members(models: Sequence[str], repeats: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """By row of the leaderboard, the models that it is the mean of, in the order of `models`."""
     group_of = {run: group for group, runs in repeats.items() for run in runs}
     members: dict[str, list[str]] = {}
