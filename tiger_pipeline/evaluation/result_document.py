@@ -49,12 +49,12 @@ def write_document(path: Path, title: str, introduction: str, sections: Sequence
 
 
 def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; `|` inside cells is escaped.
+    r"""A Markdown table; `|` inside cells is escaped.
 
     >>> print(markdown_table(["a", "b"], [["1", "x|y"]]), end="")
     | a | b |
     | --- | --- |
-    | 1 | x\\|y |
+    | 1 | x\|y |
     """
     lines = [[cell.replace("|", "\\|") for cell in line] for line in (titles, *rows)]
     lines.insert(1, ["---"] * len(titles))
