@@ -116,11 +116,13 @@ def _list(options: argparse.Namespace) -> int:
     presets = Presets()
     print("datasets:")
     for name, path in presets.datasets().items():
-        print(f"  {name:<24} {describe(path)}")
+        print(f"  {name:<30} {describe(path)}")
     print("variants:")
     for name, variant in presets.variants().items():
-        meaning = f"the same, seeds moved by {variant.repeat}" if variant.repeat else None
-        print(f"  {name:<24} {meaning or describe(variant.path)}")
+        if variant.repeat:
+            print(f"    {name}")
+        else:
+            print(f"  {name:<30} {describe(variant.path)}")
     return 0
 
 
@@ -154,14 +156,13 @@ def _sweep(options: argparse.Namespace) -> int:
 
     sweep, presets = find_sweep(options.name), Presets()
     variant = options.variant or sweep.variant
-    store = ArtifactStore(store_root())
     points = run_sweep(
         options.name,
         options.dataset,
+        variant,
         options.values or sweep.values,
         lambda point: presets.settings(options.dataset, variant, [*options.overrides, point]),
-        store,
-        store.directory("sweeps", options.name, options.dataset, variant),
+        ArtifactStore(store_root()),
         TerminalProgress(),
     )
     out = options.out or Path("docs/sweeps") / f"{options.name}.md"

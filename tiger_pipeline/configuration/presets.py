@@ -99,7 +99,7 @@ class Presets:
             ConfigurationError: unknown name, key or value, each with its place.
         """
         path = _find(self.datasets(), dataset, "dataset")
-        values = _merge(_read(path), _parse_overrides(overrides))
+        values = _merge(_read(path), _without_variant_models(_parse_overrides(overrides)))
         _resolve_source(values, path)
         return parse_settings(values, str(path))
 
@@ -214,6 +214,15 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             nested = {part: nested}
         values = _merge(values, nested)
     return values
+
+
+def _without_variant_models(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides without those of the models that only a variant has, and knows the `kind` of."""
+    model = overrides.get("model")
+    if not isinstance(model, Mapping):
+        return dict(overrides)
+    kept = {key: value for key, value in model.items() if key not in ("quantizer", "generator")}
+    return {**overrides, "model": kept}
 
 
 def _resolve_source(values: dict[str, Any], path: Path) -> None:

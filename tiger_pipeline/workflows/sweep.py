@@ -20,7 +20,7 @@ from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 from tiger_pipeline.storage.atomic import atomic_file
 from tiger_pipeline.storage.fingerprint import fingerprint_json, fingerprint_table
 from tiger_pipeline.storage.store import ArtifactStore
-from tiger_pipeline.storage.tables import read_table
+from tiger_pipeline.storage.tables import read_table, write_table
 from tiger_pipeline.workflows.codebooks import (
     assign_semantic_ids,
     fit_codebooks,
@@ -32,7 +32,7 @@ from tiger_pipeline.workflows.training import train_or_reuse
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_POINT = "point.json"
+_POINT, _POINTS = "point.json", "points.parquet"
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,13 @@ class _Inputs:
 def run_sweep(
     name: str,
     dataset: str,
+    variant: str,
     values: Sequence[float],
     settings_of: Callable[[str], Settings],
     store: ArtifactStore,
-    directory: Path,
     progress: Progress,
 ) -> "pa.Table":
-    """Measure every point that is not finished yet.
+    """Measure every point that is not finished yet; the store's `sweeps` folder keeps them.
 
     A point that is interrupted goes on where it was; one whose settings and inputs are unchanged
     is kept. Codebooks are fitted once for all points that share them.
@@ -134,17 +134,17 @@ def run_sweep(
     Args:
         name: a key of `SWEEPS`.
         dataset: name; its `warm_item_embeddings` and `interactions` are read from `store`.
+        variant: name.
         values: of the setting.
         settings_of: settings of a point from its override, such as `training.max_epochs=5`.
         store: with the dataset's artifacts.
-        directory: where the points are kept.
         progress: where to report.
 
     Returns:
-        One row a point, by value: the setting's value (column `name`), perplexity (geometric mean
-        of the levels), colliding_items, valid_ndcg@10, valid_hit_rate@10, test_ndcg@10,
-        test_hit_rate@10 (seen items masked; null where not evaluated), invalid_beam_share,
-        parameters, best_epoch, seconds (of training).
+        One row a point, by value, also written to `points.parquet`: the setting's value (column
+        `name`), perplexity (geometric mean of the levels), colliding_items, valid_ndcg@10,
+        valid_hit_rate@10, test_ndcg@10, test_hit_rate@10 (seen items masked; null where not
+        evaluated), invalid_beam_share, parameters, best_epoch, seconds (of training).
 
     Raises:
         TigerError: a setting that the variant does not have, an input that is missing, and as
@@ -158,12 +158,15 @@ def run_sweep(
     overrides = {value: f"{SWEEPS[name].setting}={value:g}" for value in ascending}
     settings = {value: settings_of(override) for value, override in overrides.items()}
     inputs = _Inputs(store, dataset)
+    directory = store.directory("sweeps", name, dataset, variant)
     rows = []
     for number, value in enumerate(ascending, start=1):
         progress.note(f"Point {number} of {len(ascending)}: {overrides[value]}")
         measured = _point(settings[value], inputs, directory, _folder_name(value), progress)
         rows.append({name: float(value), **measured})
-    return pa.Table.from_pylist(rows)
+    points = pa.Table.from_pylist(rows)
+    write_table(directory / _POINTS, points)
+    return points
 
 
 def _folder_name(value: float) -> str:

@@ -66,6 +66,13 @@ def test_the_same_kind_is_merged(folder: Path):
     assert (quantizer.levels, quantizer.iterations) == (4, 7)
 
 
+def test_overrides_of_a_variants_models_do_not_concern_the_dataset(folder: Path):
+    overrides = ["model.generator.blocks=3", "model.encoder.batch_tokens=512", "training.seed=4"]
+    settings = Presets([folder]).dataset_settings("shop", overrides)
+    assert settings.model.generator == Presets([folder]).dataset_settings("shop").model.generator
+    assert (settings.model.encoder.batch_tokens, settings.training.seed) == (512, 4)
+
+
 def test_a_relative_source_starts_at_the_file(folder: Path):
     settings = Presets([folder]).dataset_settings("shop")
     assert settings.data.source.path == str(folder / "datasets" / "raw")
