@@ -19,11 +19,15 @@ _CURVES = (BLUE, ORANGE, GREEN, VERMILLION)
 _DPI = 150
 
 
-def figure_png(figure: "Figure") -> bytes:
-    """The figure as PNG with a palette of 64 colors; equal figures give equal bytes.
+def figure_png(figure: "Figure", colors: int = 64) -> bytes:
+    """The figure as PNG with a palette; equal figures give equal bytes.
 
     A palette makes charts a third as large, so that a picture of many bars still fits into the
     100 KB that Dagster's UI shows of one metadata entry.
+
+    Args:
+        figure: to draw.
+        colors: of the palette, at most 256; lines of many colors need them all to stay apart.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -32,7 +36,7 @@ def figure_png(figure: "Figure") -> bytes:
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     buffer = io.BytesIO()
-    picture.quantize(64, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    picture.quantize(colors, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 

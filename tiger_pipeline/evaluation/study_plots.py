@@ -19,6 +19,7 @@ from tiger_pipeline.evaluation.plots import (
 # All of Okabe and Ito's (2008) colors but yellow, which is lost on white.
 _COLORS = (BLUE, ORANGE, GREEN, VERMILLION, "#56B4E9", "#CC79A7", "#000000")
 _DASHES = ("-", "--")
+_PALETTE = 256
 
 
 def validation_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
@@ -37,14 +38,16 @@ def validation_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> b
             measured = [row for row in history if row.get(column) is not None]
             epochs = [row["epoch"] for row in measured]
             values = [row[column] for row in measured]
-            panel.plot(epochs, values, color=color, linestyle=dash, linewidth=1.6, label=name)
+            panel.plot(
+                epochs, values, color=color, linestyle=dash, marker="o", markersize=3, label=name
+            )
     label_panel(panels[0], "Training loss", "epoch", "cross-entropy")
     label_panel(panels[1], "Validation NDCG@10", "epoch", "")
     for panel in panels:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    return figure_png(figure)
+    return figure_png(figure, _PALETTE)
 
 
 def labeled_scatter(
@@ -59,14 +62,16 @@ def labeled_scatter(
         y: what is drawn upwards.
     """
     figure, (panel,) = figure_panels(1, 1, height=4.2)
-    for name, (across, upwards, spread) in points.items():
+    # Neighbors have their names above and below in turn, so that they do not cover each other.
+    ordered = sorted(points.items(), key=lambda point: point[1][:2])
+    for (name, (across, upwards, spread)), height in zip(ordered, cycle((4, -11)), strict=False):
         panel.errorbar(across, upwards, spread or 0.0, fmt="o", color=BLUE, ecolor=GRAY)
         panel.annotate(
-            name, (across, upwards), (5, 4), textcoords="offset points", fontsize=8, color=INK
+            name, (across, upwards), (5, height), textcoords="offset points", fontsize=8, color=INK
         )
     panel.margins(x=0.2, y=0.12)
     label_panel(panel, title, x, y)
-    return figure_png(figure)
+    return figure_png(figure, _PALETTE)
 
 
 def sweep_curves(
@@ -104,4 +109,4 @@ def sweep_curves(
             panel.legend(fontsize=8, frameon=False)
         label_panel(panel, name, x, "")
     figure.suptitle(title, fontsize=9, color=INK)
-    return figure_png(figure)
+    return figure_png(figure, _PALETTE)
