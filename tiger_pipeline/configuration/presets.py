@@ -19,7 +19,12 @@ from typing import Any, TypeVar
 import yaml
 
 from tiger_pipeline.configuration.locations import data_root, preset_folders
-from tiger_pipeline.configuration.settings import Settings, move_seeds, parse_settings
+from tiger_pipeline.configuration.settings import (
+    ModelConfig,
+    Settings,
+    move_seeds,
+    parse_settings,
+)
 from tiger_pipeline.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z0-9_]+")
@@ -99,7 +104,8 @@ class Presets:
             ConfigurationError: unknown name, key or value, each with its place.
         """
         path = _find(self.datasets(), dataset, "dataset")
-        values = _merge(_read(path), _without_variant_models(_parse_overrides(overrides)))
+        values = _merge(_default_kinds(), _read(path))
+        values = _merge(values, _without_variant_models(_parse_overrides(overrides)))
         _resolve_source(values, path)
         return parse_settings(values, str(path))
 
@@ -110,7 +116,7 @@ class Presets:
         variant_values = _read(chosen.path)
         variant_values.pop(_SEEDS, None)
         _refuse_dataset_keys(variant_values, chosen.path)
-        values = _merge(_read(dataset_path), variant_values)
+        values = _merge(_merge(_default_kinds(), _read(dataset_path)), variant_values)
         values = _merge(values, _parse_overrides(overrides))
         _resolve_source(values, dataset_path)
         settings = parse_settings(values, f"{dataset_path} and {chosen.path}")
@@ -214,6 +220,14 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             nested = {part: nested}
         values = _merge(values, nested)
     return values
+
+
+def _default_kinds() -> dict[str, Any]:
+    """The default `kind` of each model, so that its settings can be changed without naming it."""
+    models = ModelConfig()
+    return {
+        "model": {name: {"kind": getattr(models, name).kind} for name in ModelConfig.model_fields}
+    }
 
 
 def _without_variant_models(overrides: Mapping[str, Any]) -> dict[str, Any]:
