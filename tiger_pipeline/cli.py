@@ -7,12 +7,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tiger_pipeline.configuration.locations import dagster_home, store_root
 from tiger_pipeline.configuration.presets import Presets, describe
 from tiger_pipeline.configuration.reference import settings_reference
 from tiger_pipeline.errors import TigerError
-from tiger_pipeline.progress import PROGRESS_BAR_VARIABLE
+from tiger_pipeline.progress import PROGRESS_BAR_VARIABLE, TerminalProgress
 from tiger_pipeline.storage.store import ArtifactStore
 
 DATASET_ASSETS = (
@@ -38,18 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser(
-        "run", help="materialize every asset of a dataset and a variant, then the leaderboard"
+        "run", help="materialize every asset of a dataset and some variants, then the leaderboard"
     )
     run.add_argument("dataset")
-    run.add_argument("variant")
-    run.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="SECTION.KEY=VALUE",
-        action="append",
-        default=[],
-        help="override a setting in all stages, such as training.max_epochs=3 (repeatable)",
-    )
+    run.add_argument("variants", metavar="variant", nargs="+")
+    _add_overrides(run)
     run.add_argument(
         "--log-level",
         choices=["DEBUG", "INFO", "WARNING"],
@@ -57,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         help="DEBUG shows every Dagster event (default: %(default)s)",
     )
     run.set_defaults(run=_run)
+
+    _add_documents(commands)
 
     listing = commands.add_parser("list", help="list the datasets and variants that can be run")
     listing.set_defaults(run=_list)
@@ -66,12 +62,67 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_overrides(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="SECTION.KEY=VALUE",
+        action="append",
+        default=[],
+        help="override a setting in all stages, such as training.max_epochs=3 (repeatable)",
+    )
+
+
+def _add_documents(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The commands that write up what runs found."""
+    study = commands.add_parser(
+        "study", help="write up the study of quantizers from its nine rows' finished runs"
+    )
+    study.add_argument("dataset")
+    study.add_argument("--out", type=Path, default=Path("docs/study.md"), metavar="FILE")
+    study.set_defaults(run=_study)
+
+    results = commands.add_parser(
+        "results", help="write up generators and baselines from finished runs"
+    )
+    results.add_argument("datasets", metavar="dataset", nargs="+")
+    results.add_argument(
+        "--variants",
+        metavar="NAME,…",
+        type=lambda names: names.split(","),
+        help="the rows, each with its repeats (default: one variant a generator)",
+    )
+    results.add_argument("--out", type=Path, default=Path("docs/results.md"), metavar="FILE")
+    results.set_defaults(run=_results)
+
+    sweep = commands.add_parser(
+        "sweep", help="vary one setting, measure every point, draw and write up what it does"
+    )
+    sweep.add_argument("name", help="such as commitment_weight; an unknown one lists all")
+    sweep.add_argument("dataset")
+    sweep.add_argument("variant", nargs="?", help="default: the sweep's own")
+    sweep.add_argument(
+        "--values",
+        metavar="NUMBER,…",
+        type=lambda numbers: [float(number) for number in numbers.split(",")],
+        help="points (default: the sweep's own)",
+    )
+    _add_overrides(sweep)
+    sweep.add_argument("--out", type=Path, metavar="FILE", help="default: docs/sweeps/NAME.md")
+    sweep.set_defaults(run=_sweep)
+
+
 def _list(options: argparse.Namespace) -> int:
     presets = Presets()
-    for title, files in (("datasets", presets.datasets()), ("variants", presets.variants())):
-        print(f"{title}:")
-        for name, path in files.items():
-            print(f"  {name:<24} {describe(path)}")
+    print("datasets:")
+    for name, path in presets.datasets().items():
+        print(f"  {name:<30} {describe(path)}")
+    print("variants:")
+    for name, variant in presets.variants().items():
+        if variant.repeat:
+            print(f"    {name}")
+        else:
+            print(f"  {name:<30} {describe(variant.path)}")
     return 0
 
 
@@ -80,13 +131,54 @@ def _settings(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> int:
-    Presets().settings(options.dataset, options.variant, options.overrides)
-    chain = (
-        (DATASET_ASSETS, options.dataset),
-        (VARIANT_ASSETS, f"{options.dataset}|{options.variant}"),
-        (LEADERBOARD_ASSETS, options.dataset),
+def _study(options: argparse.Namespace) -> int:
+    from tiger_pipeline.evaluation.study_findings import STUDY_ROWS
+    from tiger_pipeline.workflows.study import write_study
+
+    variants = Presets().with_repeats(STUDY_ROWS)
+    write_study(ArtifactStore(store_root()), options.dataset, variants, options.out)
+    print(f"Study: {options.out}")
+    return 0
+
+
+def _results(options: argparse.Namespace) -> int:
+    from tiger_pipeline.workflows.results import GENERATOR_ROWS, write_results
+
+    variants = Presets().with_repeats(options.variants or GENERATOR_ROWS)
+    write_results(ArtifactStore(store_root()), options.datasets, variants, options.out)
+    print(f"Results: {options.out}")
+    return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from tiger_pipeline.workflows.sweep import find_sweep, run_sweep
+    from tiger_pipeline.workflows.sweep_document import write_sweep
+
+    sweep, presets = find_sweep(options.name), Presets()
+    variant = options.variant or sweep.variant
+    points = run_sweep(
+        options.name,
+        options.dataset,
+        variant,
+        options.values or sweep.values,
+        lambda point: presets.settings(options.dataset, variant, [*options.overrides, point]),
+        ArtifactStore(store_root()),
+        TerminalProgress(),
     )
+    out = options.out or Path("docs/sweeps") / f"{options.name}.md"
+    write_sweep(options.name, options.dataset, variant, points, out)
+    print(f"Sweep: {out}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    for variant in options.variants:
+        Presets().settings(options.dataset, variant, options.overrides)
+    chain = [
+        (DATASET_ASSETS, options.dataset),
+        *((VARIANT_ASSETS, f"{options.dataset}|{variant}") for variant in options.variants),
+        (LEADERBOARD_ASSETS, options.dataset),
+    ]
     for step, (assets, partition) in enumerate(chain, start=1):
         command = materialize_command(assets, partition, options.overrides, options.log_level)
         print(f"\n[{step}/{len(chain)}] {shlex.join(command)}", flush=True)
@@ -98,8 +190,10 @@ def _run(options: argparse.Namespace) -> int:
             )
             return 1
     store = ArtifactStore(store_root())
-    report = store.directory("metrics", options.dataset, options.variant) / "report.html"
-    print(f"\nReport:      {report}")
+    print()
+    for variant in options.variants:
+        report = store.directory("metrics", options.dataset, variant) / "report.html"
+        print(f"Report:      {report}")
     print(f"Leaderboard: {store.directory('leaderboard', options.dataset) / 'leaderboard.md'}")
     return 0
 

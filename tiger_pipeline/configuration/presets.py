@@ -3,6 +3,10 @@
 A dataset file must have a `data` section and may set anything else; or it `extends` another dataset
 by name and sets only what differs, such as the split. A variant file says how its semantic IDs and
 its generator differ. Later wins: defaults, dataset, variant, overrides of a run.
+
+A variant file may also say `seeds: N`: `NAME` is then joined by its repeats `NAME_seed_1` …
+`NAME_seed_{N-1}`. Repeat k is the whole run again with other random numbers: k is added to the
+seed of the quantizer and to the seed of the training, last of all, after every override.
 """
 
 import os
@@ -11,15 +15,35 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from tiger_pipeline.configuration.locations import data_root, preset_folders
-from tiger_pipeline.configuration.settings import Settings, parse_settings
+from tiger_pipeline.configuration.settings import (
+    ModelConfig,
+    Settings,
+    move_seeds,
+    parse_settings,
+)
 from tiger_pipeline.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z0-9_]+")
+_SEEDS = "seeds"
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant that can be run: a preset file, or a repeat of it.
+
+    Attributes:
+        path: its YAML file.
+        repeat: 0 for the file as it is; k for its repeat with seeds moved by k.
+    """
+
+    path: Path
+    repeat: int
 
 
 @dataclass(frozen=True)
@@ -36,9 +60,39 @@ class Presets:
         """Dataset name → its YAML file, sorted by name."""
         return self._files("datasets")
 
-    def variants(self) -> dict[str, Path]:
-        """Variant name → its YAML file, sorted by name."""
-        return self._files("variants")
+    def variants(self) -> dict[str, Variant]:
+        """Variant name → its preset file and repeat; files by name, each followed by its repeats.
+
+        Raises:
+            ConfigurationError: a file is not a mapping, its `seeds` is no number from 1 on, or
+                two variants have the same name.
+        """
+        files = self._files("variants")
+        found = {}
+        for name, path in files.items():
+            found[name] = Variant(path, 0)
+            for repeat in range(1, _number_of_seeds(_read(path), path)):
+                repeated = f"{name}_seed_{repeat}"
+                if repeated in files:
+                    raise ConfigurationError(
+                        f"{repeated!r} is defined twice, by {files[repeated]} and by the `seeds` "
+                        f"of {path}. Rename the former or lower the latter."
+                    )
+                found[repeated] = Variant(path, repeat)
+        return found
+
+    def with_repeats(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """By each of the named variants, itself and all of its repeats.
+
+        Raises:
+            ConfigurationError: there is no such variant.
+        """
+        known = self.variants()
+        files = {name: _find(known, name, "variant").path for name in names}
+        return {
+            name: [run for run, variant in known.items() if variant.path == path]
+            for name, path in files.items()
+        }
 
     def dataset_settings(self, dataset: str, overrides: Sequence[str] = ()) -> Settings:
         """Settings of the stages that do not depend on a variant (catalog, encoding, baselines).
@@ -51,20 +105,23 @@ class Presets:
             ConfigurationError: unknown name, key or value, each with its place.
         """
         path, values = self._dataset(dataset)
-        values = _merge(values, _parse_overrides(overrides))
+        values = _merge(_default_kinds(), values)
+        values = _merge(values, _without_variant_models(_parse_overrides(overrides)))
         _resolve_source(values, path)
         return parse_settings(values, str(path))
 
     def settings(self, dataset: str, variant: str, overrides: Sequence[str] = ()) -> Settings:
         """Settings of a dataset × variant run. Arguments and errors as for `dataset_settings`."""
         dataset_path, dataset_values = self._dataset(dataset)
-        variant_path = _find(self.variants(), variant, "variant")
-        variant_values = _read(variant_path)
-        _refuse_dataset_keys(variant_values, variant_path)
-        values = _merge(dataset_values, variant_values)
+        chosen = _find(self.variants(), variant, "variant")
+        variant_values = _read(chosen.path)
+        variant_values.pop(_SEEDS, None)
+        _refuse_dataset_keys(variant_values, chosen.path)
+        values = _merge(_merge(_default_kinds(), dataset_values), variant_values)
         values = _merge(values, _parse_overrides(overrides))
         _resolve_source(values, dataset_path)
-        return parse_settings(values, f"{dataset_path} and {variant_path}")
+        settings = parse_settings(values, f"{dataset_path} and {chosen.path}")
+        return move_seeds(settings, chosen.repeat)
 
     def _dataset(self, name: str, extended_by: tuple[str, ...] = ()) -> tuple[Path, dict[str, Any]]:
         """A dataset's file, and its values over those of the dataset that it extends."""
@@ -104,13 +161,13 @@ def describe(path: Path) -> str:
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
-def _find(files: Mapping[str, Path], name: str, kind: str) -> Path:
-    if name not in files:
+def _find(known: Mapping[str, Found], name: str, kind: str) -> Found:
+    if name not in known:
         raise ConfigurationError(
-            f"There is no {kind} {name!r}. Known: {', '.join(files)}. To add one, put "
+            f"There is no {kind} {name!r}. Known: {', '.join(known)}. To add one, put "
             f"{kind}s/{name}.yaml into a folder and name that folder in TIGER_CONFIG."
         )
-    return files[name]
+    return known[name]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -125,6 +182,16 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} must be a mapping with the sections data, model, training, evaluation."
         )
     return values
+
+
+def _number_of_seeds(values: Mapping[str, Any], path: Path) -> int:
+    seeds = values.get(_SEEDS, 1)
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
+        raise ConfigurationError(
+            f"{path} sets 'seeds' to {seeds!r}. It is the number of seeds that the variant can be "
+            "run with: 1 (the default) or more."
+        )
+    return seeds
 
 
 def _refuse_dataset_keys(values: Mapping[str, Any], path: Path) -> None:
@@ -170,6 +237,23 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             nested = {part: nested}
         values = _merge(values, nested)
     return values
+
+
+def _default_kinds() -> dict[str, Any]:
+    """The default `kind` of each model, so that its settings can be changed without naming it."""
+    models = ModelConfig()
+    return {
+        "model": {name: {"kind": getattr(models, name).kind} for name in ModelConfig.model_fields}
+    }
+
+
+def _without_variant_models(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides without those of the models that only a variant has, and knows the `kind` of."""
+    model = overrides.get("model")
+    if not isinstance(model, Mapping):
+        return dict(overrides)
+    kept = {key: value for key, value in model.items() if key not in ("quantizer", "generator")}
+    return {**overrides, "model": kept}
 
 
 def _resolve_source(values: dict[str, Any], path: Path) -> None:

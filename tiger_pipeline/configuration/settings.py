@@ -1,5 +1,6 @@
 """The resolved settings of a dataset, or of a dataset and a variant, in four sections."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pydantic
@@ -49,3 +50,24 @@ def parse_settings(values: dict[str, Any], origin: str) -> Settings:
             for problem in error.errors()
         )
         raise ConfigurationError(f"The settings in {origin} are not valid:\n{problems}") from error
+
+
+def move_seeds(settings: Settings, by: int) -> Settings:
+    """The settings of the same run with other random numbers: its repeat number `by`.
+
+    Both seeds that a variant has are moved, that of the quantizer and that of the training, so
+    that the spread between repeats is that of the whole run and not of its last stage alone.
+    """
+    quantizer = settings.model.quantizer
+    quantizer = quantizer.model_copy(update={"seed": quantizer.seed + by})
+    training = settings.training.model_copy(update={"seed": settings.training.seed + by})
+    model = settings.model.model_copy(update={"quantizer": quantizer})
+    return settings.model_copy(update={"model": model, "training": training})
+
+
+def without_seeds(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What repeats of a run have in common: its dumped settings without `move_seeds`' seeds."""
+    model = {**settings["model"]}
+    model["quantizer"] = {k: v for k, v in model["quantizer"].items() if k != "seed"}
+    training = {k: v for k, v in settings["training"].items() if k != "seed"}
+    return {**settings, "model": model, "training": training}

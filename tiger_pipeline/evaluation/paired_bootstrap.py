@@ -6,7 +6,7 @@ uncertainty (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13;
 metrics: Sakai, SIGIR 2006). What it does not cover is the spread between training seeds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,10 +110,15 @@ class PerUserRanks:
 
     Args:
         ranks: a table of `result_tables.ranks_table`, or several put together.
+        repeats: by name of a group, the models whose mean it stands for: of a user, the mean of
+            the metric over them.
     """
 
-    def __init__(self, ranks: "pa.Table") -> None:
+    def __init__(
+        self, ranks: "pa.Table", repeats: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self._ranks = ranks
+        self._repeats = repeats or {}
 
     def compare(
         self, model: str, other: str, split: str, seen: str, metric: str, k: int
@@ -121,8 +126,8 @@ class PerUserRanks:
         """Compare two models by one metric, user by user.
 
         Args:
-            model: name of a row.
-            other: name of the row that it is compared with.
+            model: name of a row, or of a group of `repeats`.
+            other: name of what it is compared with.
             split: "valid" or "test".
             seen: "masked" or "kept".
             metric: a key of `metrics.METRICS`.
@@ -131,21 +136,23 @@ class PerUserRanks:
         Raises:
             ArtifactMismatchError: the models have no ranks, or not of the same users.
         """
-        ranks, users = self._of(model, split, seen)
-        other_ranks, other_users = self._of(other, split, seen)
-        if not np.array_equal(users, other_users):
-            alone = np.setxor1d(users, other_users)
-            example = f"; {alone[0]!r} is in one of them only" if len(alone) else ""
-            raise ArtifactMismatchError(
-                f"{model!r} and {other!r} cannot be compared user by user on {split}: they were "
-                f"measured on {len(users):,} and {len(other_users):,} users that are not the "
-                f"same{example}. Materialize both again from the same interactions."
-            )
-        measure = PER_USER_METRICS[metric]
-        differences = measure(ranks, k) - measure(other_ranks, k)
-        return PairedComparison(
-            model, other, split, seen, metric, k, len(users), bootstrap_mean(differences)
-        )
+        values, users = self._per_user(model, split, seen, metric, k)
+        other_values, other_users = self._per_user(other, split, seen, metric, k)
+        _check_same_users((model, users), (other, other_users), split)
+        difference = bootstrap_mean(values - other_values)
+        return PairedComparison(model, other, split, seen, metric, k, len(users), difference)
+
+    def _per_user(
+        self, model: str, split: str, seen: str, metric: str, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Metric float64[n] and user ids object[n], in the order of the ids."""
+        members = self._repeats.get(model, [model])
+        (ranks, users), *others = (self._of(member, split, seen) for member in members)
+        total = PER_USER_METRICS[metric](ranks, k)
+        for member, (member_ranks, member_users) in zip(members[1:], others, strict=True):
+            _check_same_users((members[0], users), (member, member_users), split)
+            total = total + PER_USER_METRICS[metric](member_ranks, k)
+        return total / len(members), users
 
     def _of(self, model: str, split: str, seen: str) -> tuple[np.ndarray, np.ndarray]:
         """Ranks int32[n] and user ids object[n], in the order of the ids."""
@@ -163,3 +170,19 @@ class PerUserRanks:
         users = rows["user_id"].to_numpy()
         order = np.argsort(users, kind="stable")
         return rows["rank"].to_numpy()[order], users[order]
+
+
+def _check_same_users(
+    one: tuple[str, np.ndarray], other: tuple[str, np.ndarray], split: str
+) -> None:
+    """Refuse two models (name, user ids in order) that were not measured on the same users."""
+    (model, users), (other_model, other_users) = one, other
+    if np.array_equal(users, other_users):
+        return
+    alone = np.setxor1d(users, other_users)
+    example = f"; {alone[0]!r} is in one of them only" if len(alone) else ""
+    raise ArtifactMismatchError(
+        f"{model!r} and {other_model!r} cannot be compared user by user on {split}: they were "
+        f"measured on {len(users):,} and {len(other_users):,} users that are not the same{example}."
+        " Materialize both again from the same interactions."
+    )

@@ -19,11 +19,15 @@ _CURVES = (BLUE, ORANGE, GREEN, VERMILLION)
 _DPI = 150
 
 
-def figure_png(figure: "Figure") -> bytes:
-    """The figure as PNG with a palette of 64 colors; equal figures give equal bytes.
+def figure_png(figure: "Figure", colors: int = 64) -> bytes:
+    """The figure as PNG with a palette; equal figures give equal bytes.
 
     A palette makes charts a third as large, so that a picture of many bars still fits into the
     100 KB that Dagster's UI shows of one metadata entry.
+
+    Args:
+        figure: to draw.
+        colors: of the palette, at most 256; lines of many colors need them all to stay apart.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -32,7 +36,7 @@ def figure_png(figure: "Figure") -> bytes:
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     buffer = io.BytesIO()
-    picture.quantize(64, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    picture.quantize(colors, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -56,7 +60,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, (left, right) = _panels(1, 2, height=2.9)
+    figure, (left, right) = figure_panels(1, 2, height=2.9)
     losses = {row["epoch"]: row["train_loss"] for row in history}
     measured = {
         row["epoch"]: row["valid_ndcg@10"]
@@ -74,8 +78,8 @@ def training_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None
     if not measured:
         right.text(0.5, 0.5, "not measured", transform=right.transAxes, ha="center", color=INK)
         right.set_yticks([])
-    _label(left, "Training loss", "epoch", "cross-entropy")
-    _label(right, f"Validation NDCG@10{shown}", "epoch", "")
+    label_panel(left, "Training loss", "epoch", "cross-entropy")
+    label_panel(right, f"Validation NDCG@10{shown}", "epoch", "")
     return figure_png(figure)
 
 
@@ -88,7 +92,7 @@ def quantizer_curves(history: Sequence[Mapping[str, Any]], best_epoch: int) -> b
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, panels = _panels(2, 2, height=5.2)
+    figure, panels = figure_panels(2, 2, height=5.2)
     evaluated = [row for row in history if row["perplexity"] is not None]
     _draw(panels[0], history, "reconstruction_loss", "reconstruction", ORANGE)
     _draw(panels[0], history, "codebook_loss", "codebook", BLUE)
@@ -103,7 +107,7 @@ def quantizer_curves(history: Sequence[Mapping[str, Any]], best_epoch: int) -> b
         panel.axvline(best_epoch, color=GRAY, linestyle="--", linewidth=1.2)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.margins(x=0.02)
-        _label(panel, title, "epoch", "")
+        label_panel(panel, title, "epoch", "")
     panels[2].set_ylim(0, 1.05)
     for panel in panels[:2]:
         panel.legend(fontsize=8, frameon=False)
@@ -119,7 +123,10 @@ def _draw(
 
 
 def accuracy_bars(
-    values: Mapping[str, Mapping[str, float | None]], highlighted: Sequence[str], title: str
+    values: Mapping[str, Mapping[str, float | None]],
+    highlighted: Sequence[str],
+    title: str,
+    deviations: Mapping[str, Mapping[str, float | None]] | None = None,
 ) -> bytes:
     """One panel of horizontal bars a metric.
 
@@ -128,19 +135,23 @@ def accuracy_bars(
             top; None is drawn as no bar.
         highlighted: models in the strong color; the others are gray.
         title: of the whole picture: the protocol.
+        deviations: by metric and model, half the length of a bar's whisker; None for none.
     """
     models = list(next(iter(values.values())))
     height = 1.2 + 0.28 * len(models)
-    figure, panels = _panels(1, len(values), height=height)
+    figure, panels = figure_panels(1, len(values), height=height)
     for panel, (metric, by_model) in zip(panels, values.items(), strict=True):
         numbers = [by_model[model] or 0.0 for model in models]
         colors = [BLUE if model in highlighted else GRAY for model in models]
-        bars = panel.barh(models, numbers, color=colors, height=0.66)
+        spread = [(deviations or {}).get(metric, {}).get(model) or 0.0 for model in models]
+        bars = panel.barh(
+            models, numbers, color=colors, height=0.66, xerr=spread, error_kw={"ecolor": INK}
+        )
         labels = ["–" if by_model[model] is None else f"{by_model[model]:.4f}" for model in models]
         panel.bar_label(bars, labels, padding=3, fontsize=8.5, color=INK)
         panel.set_ylim(len(models) - 0.4, -0.6)
         panel.set_xlim(0, max([*numbers, 1e-6]) * 1.25)
-        _label(panel, metric, "", "")
+        label_panel(panel, metric, "", "")
         panel.grid(False, axis="y")
     for panel in panels[1:]:
         panel.set_yticklabels([])
@@ -157,7 +168,7 @@ def code_use(code_counts: Sequence[Sequence[int]], perplexities: Sequence[float 
     """
     columns = min(len(code_counts), 3)
     rows = -(-len(code_counts) // columns)
-    figure, panels = _panels(rows, columns, height=2.6 * rows, share_y=True)
+    figure, panels = figure_panels(rows, columns, height=2.6 * rows, share_y=True)
     for panel in panels[len(code_counts) :]:
         panel.set_axis_off()
     for level, (counts, perplexity) in enumerate(zip(code_counts, perplexities, strict=True)):
@@ -166,7 +177,7 @@ def code_use(code_counts: Sequence[Sequence[int]], perplexities: Sequence[float 
         panel.fill_between(np.arange(len(ordered)), ordered, step="mid", color=BLUE, linewidth=0)
         panel.axhline(ordered.mean(), color=VERMILLION, linestyle="--", linewidth=1.2)
         shown = "" if perplexity is None else f": PPL {perplexity:.0f} of {len(ordered)}"
-        _label(panel, f"Level {level + 1}{shown}", "codewords, most used first", "")
+        label_panel(panel, f"Level {level + 1}{shown}", "codewords, most used first", "")
         panel.set_xlim(-0.5, len(ordered) - 0.5)
         panel.set_ylim(0)
     panels[0].set_ylabel("items (dashed: even use)", fontsize=8.5, color=INK)
@@ -179,7 +190,7 @@ def collision_groups(group_sizes: Mapping[int, int]) -> bytes:
     Args:
         group_sizes: items of a tuple → number of such tuples.
     """
-    figure, (panel,) = _panels(1, 1, height=2.6)
+    figure, (panel,) = figure_panels(1, 1, height=2.6)
     sizes = sorted(group_sizes)
     counts = [group_sizes[size] for size in sizes]
     colors = [GRAY if size == 1 else VERMILLION for size in sizes]
@@ -190,12 +201,14 @@ def collision_groups(group_sizes: Mapping[int, int]) -> bytes:
         panel.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=8.5)
     panel.set_yscale("log")
     panel.set_ylim(0.7, max(counts) * 3)
-    _label(panel, "Tuples of codes by the items that share them", "items on one tuple", "tuples")
+    label_panel(
+        panel, "Tuples of codes by the items that share them", "items on one tuple", "tuples"
+    )
     panel.grid(False, axis="x")
     return figure_png(figure)
 
 
-def _panels(
+def figure_panels(
     rows: int, columns: int, height: float, share_y: bool = False
 ) -> "tuple[Figure, list[Axes]]":
     """A figure as wide as the report's column; an object of its own, no pyplot state."""
@@ -206,7 +219,8 @@ def _panels(
     return figure, list(grid.ravel())
 
 
-def _label(axes: "Axes", title: str, x: str, y: str) -> None:
+def label_panel(axes: "Axes", title: str, x: str, y: str) -> None:
+    """Title and axis labels, and the look that all pictures share."""
     axes.set_title(title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
     axes.set_xlabel(x, fontsize=8.5, color=INK)
     axes.set_ylabel(y, fontsize=8.5, color=INK)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 METRICS_JSON, METRICS_TABLE, RANKS_TABLE = "metrics.json", "metrics.parquet", "ranks.parquet"
 REPORT_PAGE = "report.html"
+_RUN_CONTENTS = ("summary", "history", "codes", "settings", "facts")
 
 
 def write_report(directory: Path, inputs: ReportInputs) -> None:
@@ -97,22 +98,36 @@ def read_summary(directory: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: the file is absent, unreadable, or of another version.
     """
+    summary = _read_json(directory, ["summary"])["summary"]
+    missing = [name for name in SUMMARY_FIELDS if name not in summary]
+    if missing:
+        raise ArtifactError(
+            f"The summary in {directory / METRICS_JSON} has no {missing[0]!r}. Was it written by "
+            "another version? Materialize `metrics` again."
+        )
+    return summary
+
+
+def read_contents(directory: Path) -> dict[str, Any]:
+    """What a report's metrics.json says of the run: summary, history, codes, settings, facts.
+
+    Raises:
+        ArtifactError: the file is absent, unreadable, or of another version.
+    """
+    return _read_json(directory, _RUN_CONTENTS)
+
+
+def _read_json(directory: Path, names: Sequence[str]) -> dict[str, Any]:
     path = directory / METRICS_JSON
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))["summary"]
+        contents = json.loads(path.read_text(encoding="utf-8"))
+        return {name: contents[name] for name in names}
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} does not exist. Materialize `metrics` first.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"{path} is not the metrics.json of a report. Materialize `metrics` again."
         ) from error
-    missing = [name for name in SUMMARY_FIELDS if name not in summary]
-    if missing:
-        raise ArtifactError(
-            f"The summary in {path} has no {missing[0]!r}. Was it written by another version? "
-            "Materialize `metrics` again."
-        )
-    return summary
 
 
 def read_metrics(directory: Path) -> "pa.Table":

@@ -23,6 +23,24 @@ def codes_alone_row(variant: str) -> str:
     return f"{variant}, codes alone"
 
 
+def variant_of(model: str) -> str:
+    """The variant whose row `model` is: its own, or that of one part of it.
+
+    >>> variant_of("item_decoder"), variant_of(codes_alone_row("item_decoder"))
+    ('item_decoder', 'item_decoder')
+    """
+    return model.partition(", ")[0]
+
+
+def row_of(variant: str, model: str) -> str:
+    """The row that is to `variant` what `model` is to its own variant.
+
+    >>> row_of("item_decoder", codes_alone_row("item_decoder_seed_1"))
+    'item_decoder, codes alone'
+    """
+    return variant + model.removeprefix(variant_of(model))
+
+
 def metrics_table(
     model: str,
     protocol: "EvaluationProtocol",

@@ -13,6 +13,7 @@ from tiger_pipeline.evaluation.report import METRICS_TABLE, RANKS_TABLE, read_me
 from tiger_pipeline.evaluation.result_tables import PROTOCOL_COLUMNS
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.storage.fingerprint import fingerprint_array, fingerprint_json
+from tiger_pipeline.storage.store import ArtifactStore
 from tiger_pipeline.storage.tables import metadata_of, read_table, with_metadata, write_table
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ class BaselineFolders:
 
     standard: Path
     sasrec: Path
+
+    @classmethod
+    def of(cls, store: ArtifactStore, dataset: str) -> "BaselineFolders":
+        """The folders in `store`."""
+        return cls(
+            standard=store.directory("baseline_metrics", dataset),
+            sasrec=store.directory("sasrec_baseline", dataset),
+        )
 
 
 @dataclass(frozen=True)

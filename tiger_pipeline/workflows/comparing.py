@@ -4,16 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tiger_pipeline.evaluation.leaderboard import (
-    build_leaderboard,
-    leaderboard_markdown,
-    leaderboard_picture,
-)
-from tiger_pipeline.evaluation.report import RANKS_TABLE, read_metrics, read_summary
+from tiger_pipeline.evaluation.leaderboard import leaderboard_markdown, leaderboard_picture
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.storage.atomic import atomic_directory
-from tiger_pipeline.storage.tables import read_table, write_table
-from tiger_pipeline.workflows.baseline_tables import BaselineFolders, read_baselines
+from tiger_pipeline.storage.tables import write_table
+from tiger_pipeline.workflows.baseline_tables import BaselineFolders
+from tiger_pipeline.workflows.finished_runs import read_finished_runs
 
 
 @dataclass(frozen=True)
@@ -41,15 +37,7 @@ def compare_variants(
         ArtifactMismatchError: variants were measured under different protocols or on different
             users.
     """
-    measured = read_baselines(baselines, progress)
-    summaries = {name: read_summary(report) for name, report in reports.items()}
-    table = build_leaderboard(
-        {name: read_metrics(report) for name, report in reports.items()},
-        {**measured.summaries, **summaries},
-        measured.metrics,
-        {name: read_table(report / RANKS_TABLE) for name, report in reports.items()},
-        measured.ranks,
-    )
+    table = read_finished_runs(reports, baselines, progress).leaderboard()
     comparison = Comparison(list(reports), leaderboard_markdown(table), leaderboard_picture(table))
     with atomic_directory(directory) as scratch:
         write_table(scratch / "leaderboard.parquet", table)

@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 
 from tiger_pipeline.configuration.presets import Presets, describe
+from tiger_pipeline.configuration.settings import without_seeds
 from tiger_pipeline.errors import ConfigurationError
+from tiger_pipeline.evaluation.study_findings import STUDY_ROWS
 
 DATASET = """
 # A shop
@@ -40,7 +42,8 @@ def test_every_shipped_combination_resolves():
 
 def test_every_shipped_preset_describes_itself():
     presets = Presets()
-    for path in [*presets.datasets().values(), *presets.variants().values()]:
+    variants = [variant.path for variant in presets.variants().values()]
+    for path in [*presets.datasets().values(), *variants]:
         assert describe(path)
 
 
@@ -61,6 +64,19 @@ def test_the_same_kind_is_merged(folder: Path):
     presets = write_variant(folder, "model: {quantizer: {kind: residual_kmeans, levels: 4}}")
     quantizer = presets.settings("shop", "mine").model.quantizer
     assert (quantizer.levels, quantizer.iterations) == (4, 7)
+
+
+def test_overrides_of_a_variants_models_do_not_concern_the_dataset(folder: Path):
+    overrides = ["model.generator.blocks=3", "model.encoder.max_length=64", "training.seed=4"]
+    settings = Presets([folder]).dataset_settings("shop", overrides)
+    assert settings.model.generator == Presets([folder]).dataset_settings("shop").model.generator
+    assert (settings.model.encoder.max_length, settings.training.seed) == (64, 4)
+
+
+def test_a_setting_of_the_default_kind_needs_no_kind(folder: Path):
+    presets = write_variant(folder, "model: {generator: {width: 64}}")
+    generator = presets.settings("shop", "mine", ["model.generator.blocks=3"]).model.generator
+    assert (generator.kind, generator.width, generator.blocks) == ("decoder", 64, 3)
 
 
 def test_a_relative_source_starts_at_the_file(folder: Path):
@@ -112,12 +128,14 @@ def test_a_folder_named_in_the_environment_is_read(folder: Path, monkeypatch: py
         ("evaluation: {sasrec: {width: 32}}", r"mine\.yaml sets 'evaluation\.sasrec'"),
         ("[1, 2]", r"mine\.yaml must be a mapping"),
         ("a: [", r"mine\.yaml is not valid YAML"),
+        ("seeds: 0", r"mine\.yaml sets 'seeds' to 0"),
+        ("seeds: many", r"mine\.yaml sets 'seeds' to 'many'"),
         ("trainin: {}", "trainin: Extra inputs are not permitted"),
         ("training: {max_epoch: 3}", r"training\.max_epoch: Extra inputs"),
         ("training: {max_epochs: 0}", r"training\.max_epochs: .* greater than or equal to 1"),
         ("training: {max_epochs: many}", r"training\.max_epochs: .* integer"),
         ("model: {quantizer: {kind: magic}}", r"model\.quantizer: .*'magic'"),
-        ("model: {generator: {width: 64}}", r"model\.generator: .*'kind'"),
+        ("model: {generator: {wide: 64}}", r"model\.generator\.decoder\.wide: Extra inputs"),
         (
             "model: {generator: {kind: decoder, width: 100, heads: 3}}",
             "width 100 is not a multiple of heads 3",
@@ -175,3 +193,48 @@ def test_a_name_that_cannot_be_a_partition_is_refused(folder: Path):
 def test_filter_names(folder: Path, name: str, cores: tuple[int, int, float]):
     chosen = Presets([folder]).dataset_settings("shop", [f"data.filter={name}"]).data.filter
     assert (chosen.user_core, chosen.item_core, chosen.min_rating) == cores
+
+
+REPEATED = "seeds: 3\nmodel: {quantizer: {kind: random, seed: 10}}\ntraining: {seed: 20}"
+
+
+def test_seeds_make_variants_of_their_own(folder: Path):
+    presets = write_variant(folder, REPEATED)
+    assert list(presets.variants()) == ["mine", "mine_seed_1", "mine_seed_2", "plain"]
+
+
+def test_a_repeat_moves_both_seeds_and_nothing_else(folder: Path):
+    presets = write_variant(folder, REPEATED)
+    first, third = presets.settings("shop", "mine"), presets.settings("shop", "mine_seed_2")
+    assert (first.model.quantizer.seed, first.training.seed) == (10, 20)
+    assert (third.model.quantizer.seed, third.training.seed) == (12, 22)
+    assert first.evaluation == third.evaluation
+    dumps = [settings.model_dump(mode="json") for settings in (first, third)]
+    assert dumps[0] != dumps[1]
+    assert without_seeds(dumps[0]) == without_seeds(dumps[1])
+
+
+def test_a_repeat_moves_an_overridden_seed_too(folder: Path):
+    presets = write_variant(folder, REPEATED)
+    overrides = ["training.seed=100", "model.quantizer.seed=200"]
+    settings = presets.settings("shop", "mine_seed_1", overrides)
+    assert (settings.training.seed, settings.model.quantizer.seed) == (101, 201)
+
+
+def test_other_settings_than_seeds_tell_variants_apart(folder: Path):
+    presets = write_variant(folder, REPEATED)
+    plain = presets.settings("shop", "mine").model_dump(mode="json")
+    other = presets.settings("shop", "mine", ["training.patience=2"]).model_dump(mode="json")
+    assert without_seeds(plain) != without_seeds(other)
+
+
+def test_a_repeat_that_has_a_file_of_its_own_is_refused(folder: Path):
+    (folder / "variants" / "mine_seed_1.yaml").write_text("")
+    with pytest.raises(ConfigurationError, match=r"'mine_seed_1' is defined twice.*mine\.yaml"):
+        write_variant(folder, REPEATED).variants()
+
+
+def test_the_rows_of_the_study_have_three_seeds():
+    variants = Presets().variants()
+    for row in [*STUDY_ROWS, "item_decoder"]:
+        assert {row, f"{row}_seed_1", f"{row}_seed_2"} <= set(variants)

@@ -1,4 +1,5 @@
 import io
+import statistics
 
 import matplotlib.image
 import numpy as np
@@ -13,6 +14,7 @@ from tiger_pipeline.evaluation.leaderboard import (
     leaderboard_picture,
 )
 from tiger_pipeline.evaluation.metrics import ndcg
+from tiger_pipeline.evaluation.paired_bootstrap import bootstrap_mean
 from tiger_pipeline.evaluation.protocol import EvaluationProtocol
 from tiger_pipeline.evaluation.result_tables import metrics_table, ranks_table
 
@@ -158,12 +160,12 @@ def test_without_a_value_at_10_there_is_no_comparison():
 def test_markdown(leaderboard):
     lines = leaderboard_markdown(leaderboard).splitlines()
     assert len({line.count("|") for line in lines}) == 1
-    assert lines[0].startswith("| # | model | HR@1 | HR@5 | HR@10 | NDCG@5 | NDCG@10 |")
+    assert lines[0].startswith("| # | model | seeds | HR@1 | HR@5 | HR@10 | NDCG@5 | NDCG@10 |")
     assert lines[2] == (
-        "| 1 | **kmeans** | 0.0410 | 0.0450 | 0.0500 | 0.0450 | 0.0500 | 0.0250 "
+        "| 1 | **kmeans** | 1 | 0.0410 | 0.0450 | 0.0500 | 0.0450 | 0.0500 | 0.0250 "
         "| – | – | 200 / 180 | 12 | 3 | 1,500,000 | 61 |"
     )
-    assert lines[3].startswith("| 2 | *knn* |")
+    assert lines[3].startswith("| 2 | *knn* | – |")
 
 
 def test_picture(leaderboard):
@@ -180,3 +182,72 @@ def test_a_variant_is_shown_by_its_codes_alone_too():
         ("fused", "variant"),
         ("fused, codes alone", "variant"),
     ]
+
+
+@pytest.fixture
+def repeated() -> pa.Table:
+    levels = {"a": 0.010, "b": 0.015, "a_seed_1": 0.012, "a_seed_2": 0.017}
+    metrics = {name: _metrics(name, level) for name, level in levels.items()}
+    summaries = {
+        name: {**_SUMMARY, "colliding_items": 10 * place, "perplexities": [place, 2.0 * place]}
+        for place, name in enumerate(levels)
+    }
+    return build_leaderboard(
+        metrics, summaries, repeats={"a": ["a", "a_seed_1", "a_seed_2"], "b": ["b"]}
+    )
+
+
+def test_repeats_share_a_row_of_means_and_deviations(repeated: pa.Table):
+    best, mean, *_ = repeated.to_pylist()
+    assert (best["model"], best["seeds"], best["ndcg@10_sd"]) == ("b", 1, None)
+    values = [0.020, 0.022, 0.027]
+    assert (mean["model"], mean["kind"], mean["rank"], mean["seeds"]) == ("a", "variant", 2, 3)
+    assert mean["ndcg@10"] == pytest.approx(statistics.mean(values))
+    assert mean["ndcg@10_sd"] == pytest.approx(statistics.stdev(values))
+    assert mean["colliding_items"] == pytest.approx(statistics.mean([0, 20, 30]))
+    assert mean["colliding_items_sd"] == pytest.approx(statistics.stdev([0, 20, 30]))
+    assert mean["perplexities"] == pytest.approx([5 / 3, 10 / 3])
+    assert mean["training_seconds"] == pytest.approx(61.4)
+
+
+def test_the_runs_behind_a_mean_follow_without_a_rank(repeated: pa.Table):
+    runs = repeated.to_pylist()[2:]
+    assert [(run["model"], run["rank"], run["kind"]) for run in runs] == [
+        ("a", None, "run"),
+        ("a_seed_1", None, "run"),
+        ("a_seed_2", None, "run"),
+    ]
+    assert runs[2]["ndcg@10"] == pytest.approx(0.027)
+    lines = leaderboard_markdown(repeated).splitlines()
+    assert len(lines) == 4
+    assert "| **a** | 3 | 0.0140 ± 0.0036 |" in lines[3]
+
+
+def test_means_are_compared_by_the_mean_of_each_user():
+    tables = {
+        "a": _measured("a", [1, 0, 0, 0]),
+        "a_seed_1": _measured("a_seed_1", [0, 1, 0, 0]),
+        "b": _measured("b", [1, 1, 1, 0]),
+    }
+    board = build_leaderboard(
+        {name: metrics for name, (metrics, _) in tables.items()},
+        {},
+        ranks_by_variant={name: ranks for name, (_, ranks) in tables.items()},
+        repeats={"a": ["a", "a_seed_1"]},
+    )
+    row = board.to_pylist()[1]
+    expected = bootstrap_mean(np.array([0.5 - 1, 0.5 - 1, 0 - 1, 0]))
+    assert row["model"] == "a"
+    assert row["against_row_above"] == pytest.approx(expected.mean)
+    assert row["against_row_above_low"] == pytest.approx(expected.low)
+
+
+def test_parts_of_repeats_share_a_row_too():
+    metrics = {
+        name: pa.concat_tables([_metrics(name, level), _metrics(f"{name}, codes alone", level / 2)])
+        for name, level in (("f", 0.02), ("f_seed_1", 0.04))
+    }
+    rows = build_leaderboard(metrics, {}, repeats={"f": ["f", "f_seed_1"]}).to_pylist()
+    ranked = {row["model"]: row for row in rows if row["rank"]}
+    assert list(ranked) == ["f", "f, codes alone"]
+    assert ranked["f, codes alone"]["ndcg@10"] == pytest.approx(0.015 + 0.010)

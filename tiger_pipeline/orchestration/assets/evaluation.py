@@ -104,15 +104,6 @@ def sasrec_baseline(
     )
 
 
-def _baseline_folders(store, dataset: str):
-    from tiger_pipeline.workflows.baseline_tables import BaselineFolders
-
-    return BaselineFolders(
-        standard=store.directory("baseline_metrics", dataset),
-        sasrec=store.directory("sasrec_baseline", dataset),
-    )
-
-
 @dg.asset(
     partitions_def=dataset_variant_partitions,
     group_name=GROUP,
@@ -134,6 +125,7 @@ def metrics(
     from tiger_pipeline.catalog.sequences import UserSequences
     from tiger_pipeline.evaluation.result_tables import MetricValues
     from tiger_pipeline.semantic_ids.table import SemanticIds
+    from tiger_pipeline.workflows.baseline_tables import BaselineFolders
     from tiger_pipeline.workflows.measuring import VariantArtifacts, measure_variant
 
     partition = dataset_and_variant(context)
@@ -148,7 +140,7 @@ def metrics(
         VariantArtifacts(
             codebooks=artifacts.directory("codebooks", *partition),
             generator=artifacts.directory("generator", *partition),
-            baselines=_baseline_folders(artifacts, partition.dataset),
+            baselines=BaselineFolders.of(artifacts, partition.dataset),
         ),
         directory,
         progress_of(context),
@@ -215,16 +207,20 @@ def recommendations(
 )
 @clear_user_errors
 def leaderboard(context: dg.AssetExecutionContext, store: StoreResource):
-    """All finished variants of a dataset and the baselines, the best NDCG@10 first."""
+    """All finished variants of a dataset and the baselines, the best NDCG@10 first.
+
+    Variants that differ in nothing but seeds share a row: mean and standard deviation.
+    """
+    from tiger_pipeline.workflows.baseline_tables import BaselineFolders
     from tiger_pipeline.workflows.comparing import compare_variants
+    from tiger_pipeline.workflows.finished_runs import report_folders
 
     dataset = context.partition_key
     artifacts = store.open()
     directory = artifacts.directory("leaderboard", dataset)
-    reports = {name: artifacts.directory("metrics", dataset, name) for name in VARIANT_NAMES}
     compared = compare_variants(
-        {name: report for name, report in reports.items() if report.is_dir()},
-        _baseline_folders(artifacts, dataset),
+        report_folders(artifacts, dataset, VARIANT_NAMES),
+        BaselineFolders.of(artifacts, dataset),
         directory,
         progress_of(context),
     )
