@@ -10,7 +10,6 @@ import pydantic
 
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.progress import NoProgress, Progress
-from tiger_pipeline.quantization.balanced_residual_kmeans import BalancedResidualKMeans
 from tiger_pipeline.quantization.config import QuantizerConfig
 from tiger_pipeline.quantization.product_kmeans import ProductKMeans
 from tiger_pipeline.quantization.random_codes import RandomCodes
@@ -26,7 +25,7 @@ _HISTORY_FILE = "history.json"
 _UNTRAINED: dict[str, Any] = {
     "random": RandomCodes,
     "residual_kmeans": ResidualKMeans,
-    "balanced_residual_kmeans": BalancedResidualKMeans,
+    "balanced_residual_kmeans": ResidualKMeans,
     "product_kmeans": ProductKMeans,
 }
 _TRAINED = ("rq_vae", "product_vae")

@@ -147,3 +147,14 @@ def test_a_name_that_cannot_be_a_partition_is_refused(folder: Path):
 def test_filter_names(folder: Path, name: str, cores: tuple[int, int, float]):
     chosen = Presets([folder]).dataset_settings("shop", [f"data.filter={name}"]).data.filter
     assert (chosen.user_core, chosen.item_core, chosen.min_rating) == cores
+
+
+def test_initial_codebooks_start_at_the_variants_file(folder: Path, monkeypatch):
+    key = "model.quantizer.initial_codebooks"
+    settings = Presets([folder]).settings("shop", "plain", [f"{key}=start.safetensors"])
+    assert settings.model.quantizer.initial_codebooks == str(
+        folder / "variants" / "start.safetensors"
+    )
+    monkeypatch.setenv("TIGER_STORE", str(folder))
+    settings = Presets([folder]).settings("shop", "plain", [f"{key}=$TIGER_STORE/a/b.safetensors"])
+    assert settings.model.quantizer.initial_codebooks == str(folder / "a" / "b.safetensors")
