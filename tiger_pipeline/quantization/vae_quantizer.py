@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -56,13 +57,24 @@ class VaeQuantizer:
 
     @classmethod
     def fit(
-        cls, config: ResidualVaeConfig | ProductVaeConfig, vectors: np.ndarray, progress: Progress
+        cls,
+        config: ResidualVaeConfig | ProductVaeConfig,
+        vectors: np.ndarray,
+        progress: Progress,
+        work_directory: Path | None = None,
     ) -> "VaeQuantizer":
-        """Train on all vectors (float32[n, d]).
+        """Train on all vectors.
+
+        Args:
+            config: networks, codebooks, training, seed.
+            vectors: float32[n, d].
+            progress: told every epoch.
+            work_directory: where a killed training is resumed from; see `train_autoencoder`.
 
         Raises:
             InputError: the vectors are not a finite float32 matrix.
             ConfigurationError: fewer distinct vectors than codewords, or the loss is not finite.
+            ArtifactError: the training state could not be written.
         """
         check_vectors_to_fit(vectors)
         check_enough_distinct(vectors, config.codewords, level=0)
@@ -76,7 +88,8 @@ class VaeQuantizer:
             start_codebooks(model, on_device, config.seed)
         else:
             scale_latents(model, on_device)
-        return cls._of_model(model, train_autoencoder(model, on_device, progress))
+        history = train_autoencoder(model, on_device, progress, work_directory)
+        return cls._of_model(model, history)
 
     @classmethod
     def _of_model(cls, model: QuantizingAutoencoder, history: TrainingHistory) -> "VaeQuantizer":
