@@ -107,7 +107,12 @@ class VaeConfig(StrictConfig):
         0.5, ge=0, description="Of the loss that keeps the encoder near its codewords."
     )
     ema_decay: float = Field(0.99, gt=0, lt=1, description="A step, with `ema`.")
-    gumbel_temperature: float = Field(1.0, gt=0, description="With `gumbel`.")
+    gumbel_temperature: float = Field(
+        1.0,
+        gt=0,
+        description="With `gumbel`: of the softmax that gives the gradient. The noise fades "
+        "linearly and is gone in the last epoch.",
+    )
     epochs: int = Field(200, ge=1)
     batch_size: int = Field(1024, ge=1)
     learning_rate: float = Field(1e-3, gt=0)

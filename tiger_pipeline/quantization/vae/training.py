@@ -20,15 +20,23 @@ from tiger_pipeline.storage.training_state import epoch_seed, restore_epoch, sav
 _SAVE_EVERY_SECONDS = 10.0
 
 
-class _Run:
-    """A training under way: the model, its optimizer, the history and the best weights so far."""
+class AutoencoderTraining:
+    """A training under way.
+
+    Attributes:
+        model: as it is now.
+        optimizer: over its parameters.
+        rows: of `TrainingHistory`, so far.
+        best_epoch: of those; 0 before the first evaluated one.
+        best_weights: of `model` after that epoch.
+    """
 
     def __init__(
         self,
         model: QuantizingAutoencoder,
         vectors: Tensor,
-        work_directory: Path | None,
-        save_every_seconds: float,
+        work_directory: Path | None = None,
+        save_every_seconds: float = _SAVE_EVERY_SECONDS,
     ) -> None:
         self.model = model
         self.optimizer = _build_optimizer(model)
@@ -80,6 +88,7 @@ class _Run:
 
     @property
     def history(self) -> TrainingHistory:
+        """All epochs so far."""
         return TrainingHistory(self.rows, self.best_epoch)
 
     def run_epoch(self) -> None:
@@ -127,7 +136,7 @@ def train_autoencoder(
         ConfigurationError: the loss is not finite.
         ArtifactError: the state could not be written.
     """
-    run = _Run(model, vectors, work_directory, save_every_seconds)
+    run = AutoencoderTraining(model, vectors, work_directory, save_every_seconds)
     run.resume(progress)
     epochs_left = model.config.epochs - len(run.rows)
     with progress.task("Training the autoencoder", epochs_left, "epochs") as task:
@@ -166,12 +175,13 @@ def _train_epoch(
     config = model.config
     seed = epoch_seed(config.seed, epoch)
     generator = torch.Generator(vectors.device).manual_seed(seed)
+    gumbel_scale = gumbel_scale_at(epoch, config.epochs)
     order = torch.randperm(len(vectors), device=vectors.device, generator=generator)
     batches = order.tensor_split(math.ceil(len(vectors) / config.batch_size))
     totals = vectors.new_zeros(4)
     uses = vectors.new_zeros((len(model.codebooks), config.codewords))
     for rows in batches:
-        loss, reconstruction, quantization = model.loss(vectors[rows], generator)
+        loss, reconstruction, quantization = model.loss(vectors[rows], generator, gumbel_scale)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -187,6 +197,11 @@ def _train_epoch(
             f"(now {config.learning_rate}) and fit it again."
         )
     return {"epoch": epoch, **dict(zip(names, means, strict=True)), "restarted": n_restarted}
+
+
+def gumbel_scale_at(epoch: int, epochs: int) -> float:
+    """Scale of the Gumbel noise in `epoch` (from 1): falls from 1 to 0 along a line."""
+    return 1 - (epoch - 1) / max(epochs - 1, 1)
 
 
 def _observe(model: QuantizingAutoencoder, quantization: Quantization, uses: Tensor) -> None:
