@@ -1,14 +1,15 @@
 """RQ-VAE training (3 × 256, batches of 1,024) against vector-quantize-pytorch's ResidualVQ.
 
-    pip install vector-quantize-pytorch
-    python benchmarks/rqvae.py [--embeddings beauty.npy] [--epochs 20] [--threads 2]
+    pip install -e '.[cpu,bench]' -c constraints.txt
+    python benchmarks/rqvae.py [--embeddings beauty.npy] [--epochs 40] [--threads 2]
 
-The same networks, optimizer, shuffle and batches are trained in the same process, once with this
-package's codebooks and once with the library's, both from k-means: codebooks trained by gradient
-(straight-through), by moving averages, and with the rotation trick. Ours include the looks at all
-items' codes every 10 epochs, which choose the epoch. The runs alternate; the best of the rounds
-counts. The vectors are those of `residual_kmeans.py`.
-Prints seconds for 1,000 epochs, their ratio, and the reconstruction loss of the last epoch.
+The same networks (384 → 512-256-128 → 32 and back), optimizer, shuffle and batches are trained in
+the same process, once with this package's codebooks and once with the library's, both from k-means.
+They take turns of a few epochs, so that a change of the machine's speed meets both; the sum is
+scaled to 1,000 epochs. Ours include the looks at all items' codes every 10 epochs, which choose the
+epoch. The last row is ours as shipped, with Sinkhorn at the last level, which the library lacks:
+against the library's straight-through training without it. The vectors are those of
+`residual_kmeans.py`. Prints seconds, their ratio, and the reconstruction loss of the last epoch.
 """
 
 import argparse
@@ -25,71 +26,96 @@ from torch.nn import functional
 from vector_quantize_pytorch import ResidualVQ
 
 from tiger_pipeline.compute_device import choose_device
-from tiger_pipeline.progress import NoProgress
 from tiger_pipeline.quantization.config import ResidualVaeConfig
 from tiger_pipeline.quantization.vae.initialization import start_codebooks
 from tiger_pipeline.quantization.vae.model import QuantizingAutoencoder
 from tiger_pipeline.quantization.vae.network import build_autoencoder
-from tiger_pipeline.quantization.vae.training import train_autoencoder
+from tiger_pipeline.quantization.vae.training import AutoencoderTraining
 
+EPOCHS = 1000
+PLAIN = {"sinkhorn_epsilon": 0.0}
 VARIANTS = {
-    "gradient, straight-through": {"codebook": "learned", "gradient": "ste"},
-    "moving averages, straight-through": {"codebook": "ema", "gradient": "ste"},
-    "gradient, rotation trick": {"codebook": "learned", "gradient": "rotation"},
+    "gradient, straight-through": {**PLAIN},
+    "moving averages, straight-through": {**PLAIN, "codebook": "ema"},
+    "gradient, rotation trick": {**PLAIN, "gradient": "rotation"},
+    "as shipped (Sinkhorn in ours alone)": {},
 }
-ROUNDS = 3
 
 
-def train_ours(config: ResidualVaeConfig, vectors: Tensor) -> tuple[float, float]:
-    """Seconds of an epoch, and the last reconstruction loss."""
-    torch.manual_seed(0)
-    model = QuantizingAutoencoder(config, vectors.shape[1]).to(vectors.device)
-    start_codebooks(model, vectors, seed=0)
-    started = time.perf_counter()
-    history = train_autoencoder(model, vectors, NoProgress())
-    seconds = time.perf_counter() - started
-    return seconds / config.epochs, history.rows[-1]["reconstruction_loss"]
+class Ours:
+    """Our training, epoch by epoch."""
+
+    def __init__(self, config: ResidualVaeConfig, vectors: Tensor) -> None:
+        torch.manual_seed(0)
+        model = QuantizingAutoencoder(config, vectors.shape[1]).to(vectors.device)
+        start_codebooks(model, vectors, seed=0)
+        self._training = AutoencoderTraining(model, vectors)
+
+    def run_epoch(self) -> float:
+        """Mean reconstruction loss."""
+        self._training.run_epoch()
+        return self._training.rows[-1]["reconstruction_loss"]
 
 
-def train_theirs(config: ResidualVaeConfig, vectors: Tensor) -> tuple[float, float]:
+class Theirs:
     """The same with the library's residual quantizer between the same networks."""
-    torch.manual_seed(0)
-    encoder, decoder = build_autoencoder(vectors.shape[1], config.hidden, config.code_dimension)
-    learned = config.codebook == "learned"
-    quantizer = ResidualVQ(
-        dim=config.code_dimension,
-        num_quantizers=config.levels,
-        codebook_size=config.codewords,
-        kmeans_init=True,
-        learnable_codebook=learned,
-        ema_update=not learned,
-        decay=config.ema_decay,
-        rotation_trick=config.gradient == "rotation",
-        commitment_weight=config.commitment_weight,
-        # Its restart of unused codewords needs the moving averages.
-        threshold_ema_dead_code=0 if learned else 1,
-    )
-    network = torch.nn.ModuleList([encoder, quantizer, decoder]).to(vectors.device)
-    with torch.no_grad():
-        quantizer(encoder(vectors))  # initializes the codebooks
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, fused=True)
-    started = time.perf_counter()
-    for _ in range(config.epochs):
-        total = vectors.new_zeros(())
-        order = torch.randperm(len(vectors), device=vectors.device)
-        batches = order.tensor_split(math.ceil(len(vectors) / config.batch_size))
-        for rows in batches:
-            batch = vectors[rows]
+
+    def __init__(self, config: ResidualVaeConfig, vectors: Tensor) -> None:
+        torch.manual_seed(0)
+        encoder, decoder = build_autoencoder(vectors.shape[1], config.hidden, config.code_dimension)
+        learned = config.codebook == "learned"
+        quantizer = ResidualVQ(
+            dim=config.code_dimension,
+            num_quantizers=config.levels,
+            codebook_size=config.codewords,
+            kmeans_init=True,
+            learnable_codebook=learned,
+            ema_update=not learned,
+            decay=config.ema_decay,
+            rotation_trick=config.gradient == "rotation",
+            commitment_weight=config.commitment_weight,
+            # Its restart of unused codewords needs the moving averages.
+            threshold_ema_dead_code=0 if learned else 1,
+        )
+        self._network = torch.nn.ModuleList([encoder, quantizer, decoder]).to(vectors.device)
+        with torch.no_grad():
+            quantizer(encoder(vectors))  # initializes the codebooks
+        parameters = self._network.parameters()
+        self._optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, fused=True)
+        self._vectors = vectors
+        self._batches = math.ceil(len(vectors) / config.batch_size)
+
+    def run_epoch(self) -> float:
+        """Mean reconstruction loss."""
+        encoder, quantizer, decoder = self._network
+        total = self._vectors.new_zeros(())
+        order = torch.randperm(len(self._vectors), device=self._vectors.device)
+        for rows in order.tensor_split(self._batches):
+            batch = self._vectors[rows]
             quantized, _, commitment = quantizer(encoder(batch))
             decoded = functional.normalize(decoder(quantized))
             reconstruction = (batch - decoded).square().sum() / len(batch)
             loss = reconstruction + commitment.sum()
-            optimizer.zero_grad(set_to_none=True)
+            self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            optimizer.step()
+            self._optimizer.step()
             total += reconstruction.detach()
-        last = total.item() / len(batches)
-    return (time.perf_counter() - started) / config.epochs, last
+        return total.item() / self._batches
+
+
+def take_turns(trainings: list[Ours | Theirs], epochs: int, turn: int) -> list[tuple[float, float]]:
+    """Seconds of an epoch and the last loss of each, trained in turns of `turn` epochs."""
+    seconds, losses = [0.0] * len(trainings), [math.nan] * len(trainings)
+    for training in trainings:
+        training.run_epoch()  # warms up, and does not count
+    for _ in range(0, epochs, turn):
+        for index, training in enumerate(trainings):
+            started = time.perf_counter()
+            for _ in range(turn):
+                losses[index] = training.run_epoch()
+            seconds[index] += time.perf_counter() - started
+    timed = turn * math.ceil(epochs / turn)
+    return [(total / timed, loss) for total, loss in zip(seconds, losses, strict=True)]
 
 
 def main() -> None:
@@ -97,7 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default_embeddings = Path(tempfile.gettempdir()) / "tiger_benchmarks" / "beauty_minilm.npy"
     parser.add_argument("--embeddings", type=Path, default=default_embeddings)
-    parser.add_argument("--epochs", type=int, default=20, help="a run; scaled to 1,000")
+    parser.add_argument("--epochs", type=int, default=40, help="timed; scaled to 1,000")
+    parser.add_argument("--turn", type=int, default=10, help="epochs before the other's turn")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -109,23 +136,23 @@ def main() -> None:
         f"{len(array):,} × {array.shape[1]} vectors, {vectors.device}, {arguments.threads} threads"
     )
     print(
-        f"{'seconds for 1,000 epochs':36}{'library':>9}{'ours':>9}{'speed':>8}   last loss (both)"
+        f"{f'seconds for {EPOCHS:,} epochs':36}{'library':>9}{'ours':>9}{'speed':>8}   last losses"
     )
-    slowest = math.inf
+    ratios = {}
     for name, choices in VARIANTS.items():
-        config = ResidualVaeConfig(epochs=arguments.epochs, sinkhorn_epsilon=0, **choices)
-        rounds = [
-            (train_theirs(config, vectors), train_ours(config, vectors)) for _ in range(ROUNDS)
-        ]
-        theirs, ours = (min(seconds for seconds, _ in runs) for runs in zip(*rounds, strict=True))
-        slowest = min(slowest, theirs / ours)
-        losses = [f"{loss:.3f}" for _, loss in rounds[0]]
+        config = ResidualVaeConfig(epochs=EPOCHS, **choices)
+        trainings = [Theirs(config, vectors), Ours(config, vectors)]
+        (theirs, their_loss), (ours, our_loss) = take_turns(
+            trainings, arguments.epochs, arguments.turn
+        )
+        ratios[name] = theirs / ours
         print(
-            f"{name:36}{1000 * theirs:9.0f}{1000 * ours:9.0f}{theirs / ours:7.2f}×   "
-            f"{' and '.join(losses)}",
+            f"{name:36}{EPOCHS * theirs:9.0f}{EPOCHS * ours:9.0f}{theirs / ours:7.2f}×   "
+            f"{their_loss:.3f} and {our_loss:.3f}",
             flush=True,
         )
-    print(f"Target: at least as fast: {'met' if slowest >= 1 else 'MISSED'}")
+    met = min(ratios.values()) >= 1
+    print(f"Target: at least as fast in every row: {'met' if met else 'MISSED'}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from tiger_pipeline.configuration.locations import data_root, preset_folders
+from tiger_pipeline.configuration.locations import data_root, preset_folders, store_root
 from tiger_pipeline.configuration.settings import (
     ModelConfig,
     Settings,
@@ -120,6 +120,7 @@ class Presets:
         values = _merge(_merge(_default_kinds(), dataset_values), variant_values)
         values = _merge(values, _parse_overrides(overrides))
         _resolve_source(values, dataset_path)
+        _resolve_initial_codebooks(values, chosen.path)
         settings = parse_settings(values, f"{dataset_path} and {chosen.path}")
         return move_seeds(settings, chosen.repeat)
 
@@ -257,11 +258,24 @@ def _without_variant_models(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resolve_source(values: dict[str, Any], path: Path) -> None:
-    """Make the source folder absolute: `$TIGER_DATA` and `~` expanded, else beside the YAML."""
+    """Make the source folder of the dataset in `path` absolute."""
     source = (values.get("data") or {}).get("source")
-    if not isinstance(source, dict) or not isinstance(source.get("path"), str):
-        return
-    variables = {**os.environ, "TIGER_DATA": str(data_root())}
-    text = string.Template(source["path"]).safe_substitute(variables)
-    resolved = (path.parent / Path(text).expanduser()).resolve()
-    values["data"] = {**values["data"], "source": {**source, "path": str(resolved)}}
+    if isinstance(source, dict) and isinstance(source.get("path"), str):
+        absolute = _absolute(source["path"], path)
+        values["data"] = {**values["data"], "source": {**source, "path": absolute}}
+
+
+def _resolve_initial_codebooks(values: dict[str, Any], path: Path) -> None:
+    """Make the file that the quantizer of the variant in `path` starts from absolute."""
+    quantizer = (values.get("model") or {}).get("quantizer")
+    if isinstance(quantizer, dict) and isinstance(quantizer.get("initial_codebooks"), str):
+        absolute = _absolute(quantizer["initial_codebooks"], path)
+        quantizer = {**quantizer, "initial_codebooks": absolute}
+        values["model"] = {**values["model"], "quantizer": quantizer}
+
+
+def _absolute(text: str, preset: Path) -> str:
+    """The path `text` in a preset: variables and `~` expanded, else beside the YAML file."""
+    roots = {"TIGER_DATA": str(data_root()), "TIGER_STORE": str(store_root())}
+    expanded = string.Template(text).safe_substitute({**os.environ, **roots})
+    return str((preset.parent / Path(expanded).expanduser()).resolve())

@@ -3,11 +3,6 @@
 import numpy as np
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed for all that is random in one epoch; epochs and runs do not share streams."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-
-
 def plan_batches(
     lengths: np.ndarray, tokens_per_batch: int, rng: np.random.Generator
 ) -> list[np.ndarray]:

@@ -1,5 +1,7 @@
 """How often a generator that may write any codes writes those of no item."""
 
+from collections.abc import Sequence
+
 import torch
 
 from tiger_pipeline.catalog.sequences import Histories
@@ -15,7 +17,7 @@ def invalid_beam_share(
     model: Generator,
     trie: SemanticIdTrie,
     histories: Histories,
-    beams: int,
+    beams: int | Sequence[int],
     users_per_batch: int,
     device: ComputeDevice | None = None,
 ) -> float:
@@ -25,7 +27,7 @@ def invalid_beam_share(
         model: moved to `device`.
         trie: of the semantic IDs that the model was built for.
         histories: of n > 0 users.
-        beams: width of the search.
+        beams: width of the search, or its widths by level.
         users_per_batch: users searched for together; bounds memory.
         device: default: a GPU where there is one.
 

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,16 @@ from torch import Tensor
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.errors import ConfigurationError, InputError
-from tiger_pipeline.generation.batching import epoch_seed, plan_batches
+from tiger_pipeline.generation.batching import plan_batches
 from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.generator import Examples, Generator, TrainableNetwork
-from tiger_pipeline.generation.training_state import TrainingRecord, restore_epoch, save_epoch
+from tiger_pipeline.generation.training_state import TrainingRecord
 from tiger_pipeline.generation.weight_average import WeightAverage
 from tiger_pipeline.progress import NoProgress, Progress, ProgressTask
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.fingerprint import fingerprint_array, fingerprint_json
+from tiger_pipeline.storage.training_state import epoch_seed, restore_epoch, save_epoch
 
 VALIDATION_METRIC = "ndcg@10"
 """Key of what `validate` returns by which the epoch is chosen."""
@@ -203,7 +204,12 @@ class _Run:
 
     def _resume(self) -> None:
         found = restore_epoch(
-            self._work_directory, self._fingerprint, self.model, self.optimizer, self.average
+            self._work_directory,
+            self._fingerprint,
+            TrainingRecord,
+            self.model,
+            self.optimizer,
+            self.average,
         )
         if isinstance(found, str):
             self.progress.note(
@@ -245,7 +251,7 @@ class _Run:
         save_epoch(
             self._work_directory,
             self._fingerprint,
-            self.record,
+            asdict(self.record),
             self.model,
             self.optimizer,
             self.best_weights,

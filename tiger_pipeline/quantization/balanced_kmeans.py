@@ -11,7 +11,6 @@ import math
 import numpy as np
 
 from tiger_pipeline.progress import ProgressTask
-from tiger_pipeline.quantization.nearest import nearest_codewords
 from tiger_pipeline.quantization.vectors import row_blocks
 
 _STEP_SHARE, _STEP_DECAY, _LAST_STEP_SHARE = 0.5, 0.97, 0.02
@@ -28,23 +27,6 @@ def largest_size(vectors: int, codewords: int, balance: float) -> int:
     """Most vectors a codeword may get: `balance` × the mean, but never less than ⌈mean⌉."""
     mean = vectors / codewords
     return max(math.ceil(mean), math.floor(balance * mean))
-
-
-def priced_codewords(vectors: np.ndarray, codebook: np.ndarray, prices: np.ndarray) -> np.ndarray:
-    """Codeword with the least squared distance plus price, a function of each vector alone.
-
-    Args:
-        vectors: float32[n, d].
-        codebook: float32[k, d].
-        prices: float32[k].
-
-    Returns:
-        int64[n].
-    """
-    # One more coordinate, 0 for vectors and √price for codewords, adds the price to the distance.
-    roots = np.sqrt(prices - prices.min())
-    extended = np.concatenate([vectors, np.zeros((len(vectors), 1), np.float32)], axis=1)
-    return nearest_codewords(extended, np.concatenate([codebook, roots[:, None]], axis=1))
 
 
 def fit_balanced_kmeans(

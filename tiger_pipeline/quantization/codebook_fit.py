@@ -4,15 +4,13 @@ import numpy as np
 
 from tiger_pipeline.progress import ProgressTask
 from tiger_pipeline.quantization.kmeans import fit_kmeans
-from tiger_pipeline.quantization.kmeans_initialization import Initialization, initial_centroids
 from tiger_pipeline.quantization.nearest import nearest_codewords, squared_distances
 from tiger_pipeline.quantization.vectors import row_blocks
 
 
 def fit_codebook(
-    initialization: Initialization,
     vectors: np.ndarray,
-    codewords: int,
+    start: np.ndarray,
     iterations: int,
     tolerance: float,
     generator: np.random.Generator,
@@ -21,9 +19,8 @@ def fit_codebook(
     """Fit a codebook, each of whose codewords is the nearest of at least one vector.
 
     Args:
-        initialization: see `kmeans_initialization.initial_centroids`.
-        vectors: float32[n, d] with at least `codewords` distinct rows.
-        codewords: their number k.
+        vectors: float32[n, d] with at least k distinct rows.
+        start: float32[k, d], the centroids that k-means starts from.
         iterations: largest number of iterations of k-means.
         tolerance: see `kmeans.fit_kmeans`.
         generator: of all draws.
@@ -32,13 +29,12 @@ def fit_codebook(
     Returns:
         The codebook float32[k, d], and the codes int64[n] of the vectors.
     """
-    start = initial_centroids(initialization, vectors, codewords, generator)
     codebook = fit_kmeans(vectors, start, iterations, tolerance, generator, task)
     # The last update can leave a codeword without a vector. Moving it onto a vector that is not
     # described exactly lowers the inertia, so this ends.
     while True:
         codes = nearest_codewords(vectors, codebook)
-        unused = np.flatnonzero(np.bincount(codes, minlength=codewords) == 0)
+        unused = np.flatnonzero(np.bincount(codes, minlength=len(codebook)) == 0)
         if not len(unused):
             return codebook, codes
         errors = np.concatenate(

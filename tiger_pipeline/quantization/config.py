@@ -16,14 +16,23 @@ class RandomConfig(StrictConfig):
     seed: int = Field(0, ge=0)
 
 
-class ResidualKMeansConfig(StrictConfig):
+class KMeansStartConfig(StrictConfig):
+    """Where k-means starts."""
+
+    initialization: Literal["random", "points", "k-means++"] = "points"
+    """`random`: Gaussian with the data's mean and covariance; `points`: distinct data points."""
+    initial_codebooks: str | None = None
+    """Safetensors file to start from instead: `codebook_0`, `codebook_1`, … of codewords ×
+    dimension, as in the `model.safetensors` of fitted codebooks. `~` and `$VARIABLES` are expanded,
+    a relative path starts at the variant's YAML file."""
+
+
+class ResidualKMeansConfig(KMeansStartConfig):
     """Residual k-means with FAISS: each level clusters what the levels before left over."""
 
     kind: Literal["residual_kmeans"] = "residual_kmeans"
     levels: int = Field(3, ge=1, le=16)
     codewords: int = Field(256, ge=2, le=65536, description="Codewords a level.")
-    initialization: Literal["random", "points", "k-means++"] = "points"
-    """`random`: Gaussian with the data's mean and covariance; `points`: distinct data points."""
     iterations: int = Field(100, ge=1, description="At most, a level.")
     tolerance: float = Field(
         1e-3, ge=0, lt=1, description="Stop below this relative gain; 0: when nothing changes."
@@ -32,14 +41,12 @@ class ResidualKMeansConfig(StrictConfig):
     seed: int = Field(0, ge=0)
 
 
-class BalancedResidualKMeansConfig(StrictConfig):
+class BalancedResidualKMeansConfig(KMeansStartConfig):
     """Residual k-means with codewords of nearly equal use, by a learned price a codeword."""
 
     kind: Literal["balanced_residual_kmeans"] = "balanced_residual_kmeans"
     levels: int = Field(3, ge=1, le=16)
     codewords: int = Field(256, ge=2, le=65536, description="Codewords a level.")
-    initialization: Literal["random", "points", "k-means++"] = "points"
-    """As for `residual_kmeans`."""
     iterations: int = Field(30, ge=1, description="A level.")
     balance: float = Field(
         1.05,
@@ -50,7 +57,7 @@ class BalancedResidualKMeansConfig(StrictConfig):
     seed: int = Field(0, ge=0)
 
 
-class ProductKMeansConfig(StrictConfig):
+class ProductKMeansConfig(KMeansStartConfig):
     """Product k-means with FAISS: the vector is split into parts, each is clustered alone."""
 
     kind: Literal["product_kmeans"] = "product_kmeans"
@@ -59,8 +66,6 @@ class ProductKMeansConfig(StrictConfig):
     rotation: Literal["none", "opq"] = Field(
         "none", description="Before the split; `opq`: optimized product quantization."
     )
-    initialization: Literal["random", "points", "k-means++"] = "points"
-    """As for `residual_kmeans`."""
     iterations: int = Field(100, ge=1, description="At most, a part.")
     tolerance: float = Field(
         1e-3, ge=0, lt=1, description="Stop below this relative gain; 0: when nothing changes."
@@ -102,7 +107,12 @@ class VaeConfig(StrictConfig):
         0.5, ge=0, description="Of the loss that keeps the encoder near its codewords."
     )
     ema_decay: float = Field(0.99, gt=0, lt=1, description="A step, with `ema`.")
-    gumbel_temperature: float = Field(1.0, gt=0, description="With `gumbel`.")
+    gumbel_temperature: float = Field(
+        1.0,
+        gt=0,
+        description="With `gumbel`: of the softmax that gives the gradient. The noise fades "
+        "linearly and is gone in the last epoch.",
+    )
     epochs: int = Field(200, ge=1)
     batch_size: int = Field(1024, ge=1)
     learning_rate: float = Field(1e-3, gt=0)

@@ -34,6 +34,23 @@ def nearest_codewords(vectors: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     return codes
 
 
+def priced_codewords(vectors: np.ndarray, codebook: np.ndarray, prices: np.ndarray) -> np.ndarray:
+    """Codeword with the least squared distance plus price, a function of each vector alone.
+
+    Args:
+        vectors: float32[n, d].
+        codebook: float32[k, d].
+        prices: float32[k].
+
+    Returns:
+        int64[n].
+    """
+    # One more coordinate, 0 for vectors and √price for codewords, adds the price to the distance.
+    roots = np.sqrt(prices - prices.min())
+    extended = np.concatenate([vectors, np.zeros((len(vectors), 1), np.float32)], axis=1)
+    return nearest_codewords(extended, np.concatenate([codebook, roots[:, None]], axis=1))
+
+
 def squared_distances(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
     """float64[…], squared distances along the last axis, free of cancellation."""
     return np.square(vectors.astype(np.float64) - others).sum(axis=-1)

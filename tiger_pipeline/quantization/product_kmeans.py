@@ -10,14 +10,14 @@ from tiger_pipeline.progress import Progress
 from tiger_pipeline.quantization.codebook_fit import fit_codebook
 from tiger_pipeline.quantization.codebook_tensors import name_codebooks, read_codebooks
 from tiger_pipeline.quantization.config import ProductKMeansConfig
-from tiger_pipeline.quantization.nearest import nearest_codewords
+from tiger_pipeline.quantization.greedy_codes import assign_by_block, product_codes
+from tiger_pipeline.quantization.kmeans_start import KMeansStart
 from tiger_pipeline.quantization.opq_rotation import fit_opq_rotation
 from tiger_pipeline.quantization.vectors import (
     check_enough_distinct_in_part,
     check_vectors,
     check_vectors_to_fit,
-    normalize_rows,
-    row_blocks,
+    scale_rows,
 )
 
 
@@ -49,7 +49,8 @@ class ProductKMeans:
         Raises:
             InputError: the vectors are not a finite float32 matrix.
             ConfigurationError: a part has fewer distinct vectors than codewords, there are more
-                levels than dimensions, or the rotation cannot be fitted.
+                levels than dimensions, the initial codebooks do not fit, or the rotation cannot be
+                fitted.
         """
         check_vectors_to_fit(vectors)
         if config.levels > vectors.shape[1]:
@@ -57,26 +58,23 @@ class ProductKMeans:
                 f"Embeddings of {vectors.shape[1]} dimensions cannot be split into "
                 f"{config.levels} parts. Lower `levels` to {vectors.shape[1]} or less."
             )
-        prepared = normalize_rows(vectors) if config.normalize == "l2" else vectors
+        prepared = scale_rows(vectors, config.normalize)
         rotation = None
         if config.rotation == "opq":
             progress.note("Fitting the OPQ rotation.")
             rotation = fit_opq_rotation(prepared, config.levels)
             prepared = prepared @ rotation
+        parts = np.array_split(prepared, config.levels, axis=1)
+        start = KMeansStart.read(config, config.codewords, [part.shape[1] for part in parts])
         codebooks = []
         total = config.levels * config.iterations
         with progress.task("Product k-means", total, "iterations") as task:
-            for level, part in enumerate(np.array_split(prepared, config.levels, axis=1)):
-                part = np.ascontiguousarray(part)
+            for level, part in enumerate(map(np.ascontiguousarray, parts)):
                 check_enough_distinct_in_part(part, config.codewords, level)
+                generator = np.random.default_rng([config.seed, level])
+                centroids = start.centroids(level, part, generator)
                 codebook, _ = fit_codebook(
-                    config.initialization,
-                    part,
-                    config.codewords,
-                    config.iterations,
-                    config.tolerance,
-                    np.random.default_rng([config.seed, level]),
-                    task,
+                    part, centroids, config.iterations, config.tolerance, generator, task
                 )
                 codebooks.append(codebook)
         mean = prepared.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -117,18 +115,16 @@ class ProductKMeans:
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
         """`vectors` (float32[n, d]), normalized if so configured; not rotated."""
-        return normalize_rows(vectors) if self.config.normalize == "l2" else vectors
+        return scale_rows(vectors, self.config.normalize)
 
     def assign(self, vectors: np.ndarray) -> np.ndarray:
         """Codes int32[n, levels] of `vectors` (float32[n, d]), each a function of its row alone."""
         check_vectors(vectors, self.dimension)
-        codes = np.empty((len(vectors), self.config.levels), dtype=np.int32)
-        for block in row_blocks(len(vectors)):
-            rotated = self._rotate(self.prepare(vectors[block]))
-            for level, part in enumerate(np.array_split(rotated, self.config.levels, axis=1)):
-                part = np.ascontiguousarray(part)
-                codes[block, level] = nearest_codewords(part, self.codebooks[level])
-        return codes
+        return assign_by_block(
+            vectors,
+            self.config.levels,
+            lambda block: product_codes(self._rotate(self.prepare(block)), self.codebooks),
+        )
 
     def _rotate(self, vectors: np.ndarray) -> np.ndarray:
         if self.rotation is None:

@@ -10,7 +10,6 @@ import pydantic
 
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.progress import NoProgress, Progress
-from tiger_pipeline.quantization.balanced_residual_kmeans import BalancedResidualKMeans
 from tiger_pipeline.quantization.config import QuantizerConfig
 from tiger_pipeline.quantization.product_kmeans import ProductKMeans
 from tiger_pipeline.quantization.random_codes import RandomCodes
@@ -26,7 +25,7 @@ _HISTORY_FILE = "history.json"
 _UNTRAINED: dict[str, Any] = {
     "random": RandomCodes,
     "residual_kmeans": ResidualKMeans,
-    "balanced_residual_kmeans": BalancedResidualKMeans,
+    "balanced_residual_kmeans": ResidualKMeans,
     "product_kmeans": ProductKMeans,
 }
 _TRAINED = ("rq_vae", "product_vae")
@@ -80,21 +79,32 @@ class Quantizer(Protocol):
 
 
 def fit_quantizer(
-    config: QuantizerConfig, vectors: np.ndarray, progress: Progress | None = None
+    config: QuantizerConfig,
+    vectors: np.ndarray,
+    progress: Progress | None = None,
+    work_directory: Path | None = None,
 ) -> Quantizer:
     """Fit the quantizer that `config` describes.
+
+    One that is trained by epochs saves its state in `work_directory` now and then: when a run is
+    killed, the next one with the same arguments goes on from there and gives the same codebooks.
+    Remove the folder once the quantizer is saved.
 
     Args:
         config: its kind and settings.
         vectors: float32[n, d], the embeddings of the catalog.
         progress: told of every iteration; None for nobody.
+        work_directory: for the state of a training; None to keep none.
 
     Raises:
         InputError: the vectors are not a finite float32 matrix (the row at fault is named).
         ConfigurationError: fewer distinct vectors than codewords, a training that diverges, or no
             usable FAISS.
+        ArtifactError: the state of a training could not be written.
     """
     fit: Any = _class_of(config.kind).fit
+    if config.kind in _TRAINED:
+        return fit(config, vectors, progress or NoProgress(), work_directory)
     return fit(config, vectors, progress or NoProgress())
 
 

@@ -1,21 +1,24 @@
-"""Residual k-means: each level clusters what the levels before left over."""
+"""Residual k-means, plain or balanced: each level clusters what the levels before left over."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from tiger_pipeline.progress import Progress
+from tiger_pipeline.errors import ArtifactError
+from tiger_pipeline.progress import Progress, ProgressTask
+from tiger_pipeline.quantization.balanced_kmeans import fit_balanced_kmeans, largest_size
 from tiger_pipeline.quantization.codebook_fit import fit_codebook
 from tiger_pipeline.quantization.codebook_tensors import name_codebooks, read_residual_codebooks
-from tiger_pipeline.quantization.config import ResidualKMeansConfig
-from tiger_pipeline.quantization.nearest import nearest_codewords
+from tiger_pipeline.quantization.config import BalancedResidualKMeansConfig, ResidualKMeansConfig
+from tiger_pipeline.quantization.greedy_codes import assign_by_block, residual_codes
+from tiger_pipeline.quantization.kmeans_start import KMeansStart
+from tiger_pipeline.quantization.nearest import priced_codewords
 from tiger_pipeline.quantization.vectors import (
     check_enough_distinct,
     check_vectors,
     check_vectors_to_fit,
-    normalize_rows,
-    row_blocks,
+    scale_rows,
 )
 
 
@@ -23,63 +26,94 @@ from tiger_pipeline.quantization.vectors import (
 class ResidualKMeans:
     """One codebook a level; a vector is the sum of one codeword of each.
 
+    The code of a vector is the codeword with the least squared distance plus price. Plain k-means
+    has no prices. Balanced k-means learns them with the codebooks, so the items that it was fitted
+    on keep their balanced codes when they are assigned again, and new items follow the same rule.
+
     Attributes:
         config: how it was fitted.
         codebooks: a float32[codewords, d] for each level.
+        prices: a float32[codewords] for each level; None for plain k-means.
         history: None, as nothing is trained by epochs.
     """
 
-    config: ResidualKMeansConfig
+    config: ResidualKMeansConfig | BalancedResidualKMeansConfig
     codebooks: tuple[np.ndarray, ...]
+    prices: tuple[np.ndarray, ...] | None = None
     history: ClassVar[None] = None
 
     @classmethod
     def fit(
-        cls, config: ResidualKMeansConfig, vectors: np.ndarray, progress: Progress
+        cls,
+        config: ResidualKMeansConfig | BalancedResidualKMeansConfig,
+        vectors: np.ndarray,
+        progress: Progress,
     ) -> "ResidualKMeans":
         """Fit the codebooks level by level, on all vectors.
 
+        Equal vectors cannot be told apart, so a level where they are many is less even than
+        `balance` asks; `progress` is told then.
+
         Args:
-            config: levels, codewords, initialization, iterations, normalization, seed.
+            config: levels, codewords, start, iterations, balance, normalization, seed.
             vectors: float32[n, d].
             progress: told every iteration.
 
         Raises:
             InputError: the vectors are not a finite float32 matrix.
-            ConfigurationError: a level has fewer distinct vectors than codewords.
+            ConfigurationError: a level has fewer distinct vectors than codewords, or the initial
+                codebooks do not fit.
         """
         check_vectors_to_fit(vectors)
-        residuals = normalize_rows(vectors) if config.normalize == "l2" else vectors.copy()
-        codebooks = []
-        with progress.task("Residual k-means", config.levels * config.iterations, "iterations") as (
-            task
-        ):
+        dimensions = [vectors.shape[1]] * config.levels
+        start = KMeansStart.read(config, config.codewords, dimensions)
+        residuals = scale_rows(vectors, config.normalize).copy()
+        name = "Residual k-means"
+        if isinstance(config, BalancedResidualKMeansConfig):
+            name = "Balanced residual k-means"
+        codebooks, prices = [], []
+        with progress.task(name, config.levels * config.iterations, "iterations") as task:
             for level in range(config.levels):
                 check_enough_distinct(residuals, config.codewords, level)
                 generator = np.random.default_rng([config.seed, level])
-                codebook, codes = fit_codebook(
-                    config.initialization,
-                    residuals,
-                    config.codewords,
-                    config.iterations,
-                    config.tolerance,
-                    generator,
-                    task,
-                )
+                centroids = start.centroids(level, residuals, generator)
+                if isinstance(config, BalancedResidualKMeansConfig):
+                    codebook, price, codes = _fit_balanced(config, residuals, centroids, task)
+                    _note_uneven(codes, config, level, progress)
+                    prices.append(price)
+                else:
+                    codebook, codes = fit_codebook(
+                        residuals, centroids, config.iterations, config.tolerance, generator, task
+                    )
                 codebooks.append(codebook)
                 residuals -= codebook[codes]
-        return cls(config, tuple(codebooks))
+        return cls(config, tuple(codebooks), tuple(prices) or None)
 
     @classmethod
     def from_tensors(
-        cls, config: ResidualKMeansConfig, tensors: dict[str, np.ndarray]
+        cls,
+        config: ResidualKMeansConfig | BalancedResidualKMeansConfig,
+        tensors: dict[str, np.ndarray],
     ) -> "ResidualKMeans":
         """The inverse of `tensors`.
 
         Raises:
-            ArtifactError: a codebook is missing or has another shape than `config` says.
+            ArtifactError: a codebook or its prices are missing or of another shape than `config`
+                says.
         """
-        return cls(config, read_residual_codebooks(tensors, config.levels, config.codewords))
+        codebooks = read_residual_codebooks(tensors, config.levels, config.codewords)
+        if not isinstance(config, BalancedResidualKMeansConfig):
+            return cls(config, codebooks)
+        prices = tuple(
+            tensors.get(f"prices_{level}", np.empty(0)) for level in range(config.levels)
+        )
+        for level, price in enumerate(prices):
+            if price.shape != (config.codewords,):
+                raise ArtifactError(
+                    f"The prices of level {level} are missing or not {config.codewords} numbers. "
+                    "Materialize the asset codebooks again."
+                )
+        return cls(config, codebooks, prices)
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
@@ -93,18 +127,16 @@ class ResidualKMeans:
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
         """`vectors` (float32[n, d]) as the codebooks describe them: normalized if so configured."""
-        return normalize_rows(vectors) if self.config.normalize == "l2" else vectors
+        return scale_rows(vectors, self.config.normalize)
 
     def assign(self, vectors: np.ndarray) -> np.ndarray:
         """Codes int32[n, levels] of `vectors` (float32[n, d]), each a function of its row alone."""
         check_vectors(vectors, self.dimension)
-        codes = np.empty((len(vectors), self.config.levels), dtype=np.int32)
-        for block in row_blocks(len(vectors)):
-            residuals = self.prepare(vectors[block])
-            for level, codebook in enumerate(self.codebooks):
-                codes[block, level] = nearest_codewords(residuals, codebook)
-                residuals = residuals - codebook[codes[block, level]]
-        return codes
+        return assign_by_block(
+            vectors,
+            self.config.levels,
+            lambda block: residual_codes(self.prepare(block), self.codebooks, self.prices),
+        )
 
     def reconstruct(self, codes: np.ndarray) -> np.ndarray:
         """Vectors float32[n, d] from the first l codes, int32[n, l], in the prepared space."""
@@ -114,5 +146,31 @@ class ResidualKMeans:
         return vectors
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The codebooks, by name."""
-        return name_codebooks(self.codebooks)
+        """The codebooks, and the prices if there are any, by name."""
+        prices = {f"prices_{level}": price for level, price in enumerate(self.prices or ())}
+        return {**name_codebooks(self.codebooks), **prices}
+
+
+def _fit_balanced(
+    config: BalancedResidualKMeansConfig,
+    vectors: np.ndarray,
+    centroids: np.ndarray,
+    task: ProgressTask,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codebook float32[k, d], prices float32[k] and the codes int64[n] of the vectors."""
+    largest = largest_size(len(vectors), config.codewords, config.balance)
+    codebook, prices = fit_balanced_kmeans(vectors, centroids, config.iterations, largest, task)
+    return codebook, prices, priced_codewords(vectors, codebook, prices)
+
+
+def _note_uneven(
+    codes: np.ndarray, config: BalancedResidualKMeansConfig, level: int, progress: Progress
+) -> None:
+    largest = int(np.bincount(codes, minlength=config.codewords).max())
+    allowed = largest_size(len(codes), config.codewords, config.balance)
+    if largest > allowed:
+        progress.note(
+            f"Level {level} is not as even as `balance` {config.balance:g} asks: one codeword "
+            f"keeps {largest} items, where {allowed} are allowed. That many have equal or almost "
+            "equal vectors at this level; with fewer `codewords` there are fewer of them."
+        )

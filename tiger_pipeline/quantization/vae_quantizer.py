@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +17,11 @@ from tiger_pipeline.quantization.codebook_tensors import (
     read_codebooks,
 )
 from tiger_pipeline.quantization.config import ProductVaeConfig, ResidualVaeConfig
-from tiger_pipeline.quantization.nearest import nearest_codewords
+from tiger_pipeline.quantization.greedy_codes import (
+    assign_by_block,
+    product_codes,
+    residual_codes,
+)
 from tiger_pipeline.quantization.training_history import TrainingHistory
 from tiger_pipeline.quantization.vae.initialization import scale_latents, start_codebooks
 from tiger_pipeline.quantization.vae.model import QuantizingAutoencoder
@@ -25,8 +30,7 @@ from tiger_pipeline.quantization.vectors import (
     check_enough_distinct,
     check_vectors,
     check_vectors_to_fit,
-    normalize_rows,
-    row_blocks,
+    scale_rows,
 )
 
 
@@ -53,18 +57,29 @@ class VaeQuantizer:
 
     @classmethod
     def fit(
-        cls, config: ResidualVaeConfig | ProductVaeConfig, vectors: np.ndarray, progress: Progress
+        cls,
+        config: ResidualVaeConfig | ProductVaeConfig,
+        vectors: np.ndarray,
+        progress: Progress,
+        work_directory: Path | None = None,
     ) -> "VaeQuantizer":
-        """Train on all vectors (float32[n, d]).
+        """Train on all vectors.
+
+        Args:
+            config: networks, codebooks, training, seed.
+            vectors: float32[n, d].
+            progress: told every epoch.
+            work_directory: where a killed training is resumed from; see `train_autoencoder`.
 
         Raises:
             InputError: the vectors are not a finite float32 matrix.
             ConfigurationError: fewer distinct vectors than codewords, or the loss is not finite.
+            ArtifactError: the training state could not be written.
         """
         check_vectors_to_fit(vectors)
         check_enough_distinct(vectors, config.codewords, level=0)
         device = choose_device().device
-        prepared = normalize_rows(vectors) if config.normalize == "l2" else vectors
+        prepared = scale_rows(vectors, config.normalize)
         on_device = torch.from_numpy(prepared).to(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -73,7 +88,8 @@ class VaeQuantizer:
             start_codebooks(model, on_device, config.seed)
         else:
             scale_latents(model, on_device)
-        return cls._of_model(model, train_autoencoder(model, on_device, progress))
+        history = train_autoencoder(model, on_device, progress, work_directory)
+        return cls._of_model(model, history)
 
     @classmethod
     def _of_model(cls, model: QuantizingAutoencoder, history: TrainingHistory) -> "VaeQuantizer":
@@ -124,22 +140,17 @@ class VaeQuantizer:
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
         """`vectors` (float32[n, d]) as the decoder gives them: normalized if so configured."""
-        return normalize_rows(vectors) if self.config.normalize == "l2" else vectors
+        return scale_rows(vectors, self.config.normalize)
 
     def assign(self, vectors: np.ndarray) -> np.ndarray:
         """Codes int32[n, levels] of `vectors` (float32[n, d]), each a function of its row alone."""
         check_vectors(vectors, self.dimension)
-        codes = np.empty((len(vectors), self.config.levels), dtype=np.int32)
-        for block in row_blocks(len(vectors)):
-            latents = _run_mlp(self.encoder, self.prepare(vectors[block]))
-            parts = np.array_split(latents, self.config.levels, axis=1)
-            residuals = latents
-            for level, codebook in enumerate(self.codebooks):
-                if isinstance(self.config, ProductVaeConfig):
-                    residuals = np.ascontiguousarray(parts[level])
-                codes[block, level] = nearest_codewords(residuals, codebook)
-                residuals = residuals - codebook[codes[block, level]]
-        return codes
+        choose = product_codes if isinstance(self.config, ProductVaeConfig) else residual_codes
+        return assign_by_block(
+            vectors,
+            self.config.levels,
+            lambda block: choose(_run_mlp(self.encoder, self.prepare(block)), self.codebooks),
+        )
 
     def reconstruct(self, codes: np.ndarray) -> np.ndarray:
         """Decoded vectors float32[n, d] from the first l codes, int32[n, l]; zeros for others."""
@@ -151,7 +162,7 @@ class VaeQuantizer:
         else:
             quantized += sum(known)
         decoded = _run_mlp(self.decoder, quantized)
-        return normalize_rows(decoded) if self.config.normalize == "l2" else decoded
+        return scale_rows(decoded, self.config.normalize)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Layers and codebooks, by name."""

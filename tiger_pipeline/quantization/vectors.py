@@ -1,6 +1,7 @@
 """Checks and small operations on the vectors that quantizers are fitted on and applied to."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -110,3 +111,8 @@ def normalize_rows(vectors: np.ndarray) -> np.ndarray:
     """`vectors` (float32[n, d]) scaled to unit length; a zero row stays zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(norms > 0, norms, 1).astype(np.float32)
+
+
+def scale_rows(vectors: np.ndarray, normalize: Literal["none", "l2"]) -> np.ndarray:
+    """`vectors` (float32[n, d]) as a quantizer's setting `normalize` asks."""
+    return normalize_rows(vectors) if normalize == "l2" else vectors

@@ -1,5 +1,6 @@
 """Fit a variant's quantizer, and give every warm item its semantic ID with it."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +40,20 @@ class CodebookFacts:
 
 
 def fit_codebooks(
-    config: QuantizerConfig, embeddings: "pa.Table", directory: Path, progress: Progress
+    config: QuantizerConfig,
+    embeddings: "pa.Table",
+    directory: Path,
+    work_directory: Path,
+    progress: Progress,
 ) -> CodebookFacts:
     """Fit a quantizer on the embeddings of all warm items and save it in `directory`.
+
+    Args:
+        config: of the quantizer.
+        embeddings: of all warm items.
+        directory: of the finished codebooks.
+        work_directory: where the state of an interrupted training is kept; removed at the end.
+        progress: where to report.
 
     Raises:
         InputError: an embedding is not finite.
@@ -50,13 +62,18 @@ def fit_codebooks(
     """
     vectors = vectors_of(embeddings)
     started = time.monotonic()
-    quantizer = fit_quantizer(config, vectors, progress)
+    quantizer = fit_quantizer(config, vectors, progress, work_directory)
+    seconds = time.monotonic() - started
+    if quantizer.history is not None:
+        # Epochs before an interruption count as well.
+        seconds = max(seconds, sum(row["seconds"] for row in quantizer.history.rows))
     facts = CodebookFacts(
         embeddings_fingerprint=fingerprint_table(embeddings),
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         statistics=code_statistics(quantizer, vectors, quantizer.assign(vectors)),
     )
     save_quantizer(directory, quantizer, vars(facts))
+    shutil.rmtree(work_directory, ignore_errors=True)
     return facts
 
 

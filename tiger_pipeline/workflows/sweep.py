@@ -258,9 +258,8 @@ def _accuracy(
     progress: Progress,
 ) -> dict[str, float | None]:
     recommender, _ = load_recommenders(generator, ids, sequences, settings.evaluation)
-    tie_break = settings.data.split.tie_break
     config = settings.evaluation
-    found = evaluate(recommender, sequences, config, "point", tie_break, progress)
+    found = evaluate(recommender, sequences, config, "point", settings.data.split, progress)
     values = MetricValues(found.metrics)
     return {
         f"{split}_{metric}@10": values.get("point", split, "masked", metric, 10)

@@ -238,3 +238,14 @@ def test_the_rows_of_the_study_have_three_seeds():
     variants = Presets().variants()
     for row in [*STUDY_ROWS, "item_decoder"]:
         assert {row, f"{row}_seed_1", f"{row}_seed_2"} <= set(variants)
+
+
+def test_initial_codebooks_start_at_the_variants_file(folder: Path, monkeypatch):
+    key = "model.quantizer.initial_codebooks"
+    settings = Presets([folder]).settings("shop", "plain", [f"{key}=start.safetensors"])
+    assert settings.model.quantizer.initial_codebooks == str(
+        folder / "variants" / "start.safetensors"
+    )
+    monkeypatch.setenv("TIGER_STORE", str(folder))
+    settings = Presets([folder]).settings("shop", "plain", [f"{key}=$TIGER_STORE/a/b.safetensors"])
+    assert settings.model.quantizer.initial_codebooks == str(folder / "a" / "b.safetensors")

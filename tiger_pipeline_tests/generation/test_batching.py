@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiger_pipeline.generation.batching import epoch_seed, plan_batches
+from tiger_pipeline.generation.batching import plan_batches
+from tiger_pipeline.storage.training_state import epoch_seed
 
 
 @given(st.lists(st.integers(1, 50), max_size=80), st.integers(16, 200), st.integers(0, 9))

@@ -1,9 +1,12 @@
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pytest
+from safetensors.numpy import load_file
 
 from tiger_pipeline.orchestration.assets.quantization import codebooks
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
+from tiger_pipeline.quantization.vae import training
 from tiger_pipeline_tests.quantization.synthetic import blobs
 
 
@@ -33,3 +36,33 @@ def test_what_is_not_trained_by_epochs_shows_none(variant, tmp_path):
     result = materialize(variant, ["model.quantizer.codewords=4"], tmp_path)
     assert "training" not in result.metadata
     assert result.metadata["perplexity_level_0"] > 3
+
+
+def test_a_killed_training_goes_on_and_leaves_no_state_behind(tmp_path, monkeypatch):
+    settings = ["codewords=8", "hidden=[12]", "code_dimension=4", "epochs=6", "evaluate_every=2"]
+    overrides = [f"model.quantizer.{line}" for line in settings]
+    whole = tmp_path / "whole"
+    materialize("rqvae_ste", overrides, whole)
+    killed = tmp_path / "killed"
+    run_epoch = training.AutoencoderTraining.run_epoch
+
+    def die_after_four(self):
+        if len(self.rows) == 4:
+            raise KeyboardInterrupt
+        run_epoch(self)
+        self._saved_at = -1e9  # the next state is due at once
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training.AutoencoderTraining, "run_epoch", die_after_four)
+        with pytest.raises(KeyboardInterrupt):
+            materialize("rqvae_ste", overrides, killed)
+    state = killed / ".resumable" / "codebooks" / "demo" / "rqvae_ste"
+    assert list(state.iterdir())
+    materialize("rqvae_ste", overrides, killed)
+    assert not state.exists()
+    one, other = (
+        load_file(folder / "codebooks" / "demo" / "rqvae_ste" / "model.safetensors")
+        for folder in (whole, killed)
+    )
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])

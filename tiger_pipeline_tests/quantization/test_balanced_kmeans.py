@@ -1,15 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from tiger_pipeline.progress import NoProgress
-from tiger_pipeline.quantization.balanced_kmeans import (
-    fit_balanced_kmeans,
-    largest_size,
-    priced_codewords,
-)
+from tiger_pipeline.quantization.balanced_kmeans import fit_balanced_kmeans, largest_size
+from tiger_pipeline.quantization.nearest import priced_codewords
 from tiger_pipeline_tests.quantization.synthetic import all_squared_distances, blobs
 
 VECTORS = blobs(600, 6, centers=5, seed=1, spread=0.6)
@@ -28,16 +23,6 @@ def test_the_largest_size_is_a_share_of_the_mean_but_at_least_the_mean(
     vectors, codewords, balance, largest
 ):
     assert largest_size(vectors, codewords, balance) == largest
-
-
-@given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
-def test_a_price_is_added_to_the_squared_distance(seed):
-    generator = np.random.default_rng(seed)
-    codebook = generator.normal(size=(9, 6)).astype(np.float32)
-    prices = generator.normal(size=9).astype(np.float32)
-    expected = (all_squared_distances(VECTORS, codebook) + prices).argmin(axis=1)
-    np.testing.assert_array_equal(priced_codewords(VECTORS, codebook, prices), expected)
 
 
 def test_sizes_are_even_where_plain_nearest_codewords_are_not():

@@ -2,7 +2,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiger_pipeline.quantization.nearest import nearest_codewords, squared_distances
+from tiger_pipeline.quantization.nearest import (
+    nearest_codewords,
+    priced_codewords,
+    squared_distances,
+)
 from tiger_pipeline_tests.quantization.synthetic import all_squared_distances
 
 
@@ -31,6 +35,17 @@ def test_near_ties_do_not_depend_on_the_batch():
     alone = np.concatenate([nearest_codewords(row[None], codebook) for row in vectors])
     np.testing.assert_array_equal(together, alone)
     np.testing.assert_array_equal(together, all_squared_distances(vectors, codebook).argmin(axis=1))
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_a_price_is_added_to_the_squared_distance(seed):
+    generator = np.random.default_rng(seed)
+    vectors = generator.normal(size=(200, 6)).astype(np.float32)
+    codebook = generator.normal(size=(9, 6)).astype(np.float32)
+    prices = generator.normal(size=9).astype(np.float32)
+    expected = (all_squared_distances(vectors, codebook) + prices).argmin(axis=1)
+    np.testing.assert_array_equal(priced_codewords(vectors, codebook, prices), expected)
 
 
 def test_squared_distances_of_close_vectors_do_not_cancel():

@@ -27,14 +27,23 @@ def codebooks(
     settings: SettingsResource,
     store: StoreResource,
 ):
-    """A quantizer: the codebooks of all levels, how well they fit and how evenly they are used."""
+    """A quantizer: the codebooks of all levels, how well they fit and how evenly they are used.
+
+    A training that was killed goes on a few seconds before the kill.
+    """
     from tiger_pipeline.evaluation.plots import code_use
     from tiger_pipeline.workflows.codebooks import fit_codebooks
 
     partition = dataset_and_variant(context)
     config = settings.for_variant(partition).model.quantizer
     directory = store.open().directory("codebooks", *partition)
-    facts = fit_codebooks(config, warm_item_embeddings, directory, progress_of(context))
+    facts = fit_codebooks(
+        config,
+        warm_item_embeddings,
+        directory,
+        work_directory=store.open().resumable("codebooks", *partition),
+        progress=progress_of(context),
+    )
     levels = facts.statistics["levels"]
     return dg.MaterializeResult(
         metadata={

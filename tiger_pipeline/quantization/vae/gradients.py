@@ -39,21 +39,26 @@ def rotate(latents: Tensor, quantized: Tensor) -> Tensor:
     return scale * (reflected + 2 * (latents * source).sum(dim=1, keepdim=True) * target)
 
 
-def gumbel_logits(half_distances: Tensor, generator: torch.Generator) -> Tensor:
-    """Perturbed logits, whose argmax is a draw from the softmax of the negative distances.
+def gumbel_logits(
+    half_distances: Tensor, dimension: int, noise_scale: float, generator: torch.Generator
+) -> Tensor:
+    """Logits of all codewords with Gumbel noise, whose argmax is a random codeword nearby.
 
-    The distances are measured in tenths of the batch's mean distance to the nearest codeword, so
-    that the noise means the same at every scale of the latents, and a near codeword stays likelier
-    than the many far ones together.
+    The codewords count as the means of equally likely Gaussians with the variance σ² a dimension
+    that the nearest codewords suggest: the logits −‖x − e‖² / 2σ² mean the same at every scale of
+    the latents. With noise of scale 1 the argmax is a draw from that mixture's posterior, with
+    scale 0 it is the nearest codeword.
 
     Args:
         half_distances: float32[n, k], half the squared distances to all codewords.
-        generator: of the Gumbel noise, on the device of the distances.
+        dimension: of the codewords.
+        noise_scale: 0…1.
+        generator: of the noise, on the device of the distances.
     """
-    nearest = half_distances.detach().amin(dim=1).mean()
-    unit = (nearest / 10).clamp_min(torch.finfo(torch.float32).tiny)
-    noise = torch.empty_like(half_distances).exponential_(generator=generator).log_()
-    return -half_distances / unit - noise
+    variance = 2 * half_distances.detach().amin(dim=1).mean() / dimension
+    logits = -half_distances / variance.clamp_min(torch.finfo(torch.float32).tiny)
+    minus_noise = torch.empty_like(half_distances).exponential_(generator=generator).log_()
+    return logits - noise_scale * minus_noise
 
 
 def soften(chosen: Tensor, logits: Tensor, codebook: Tensor, temperature: float) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from tiger_pipeline.progress import NoProgress
 from tiger_pipeline.quantization.codebook_fit import fit_codebook
 from tiger_pipeline.quantization.config import ProductVaeConfig
+from tiger_pipeline.quantization.kmeans_initialization import initial_centroids
 from tiger_pipeline.quantization.vae.model import QuantizingAutoencoder
 from tiger_pipeline.quantization.vectors import (
     check_enough_distinct,
@@ -70,9 +71,8 @@ def start_codebooks(model: QuantizingAutoencoder, vectors: Tensor, seed: int) ->
         else:
             check_enough_distinct(inputs, codewords, level)
         with NoProgress().task("", _ITERATIONS) as task:
-            codebook, codes = fit_codebook(
-                "points", inputs, codewords, _ITERATIONS, _TOLERANCE, generator, task
-            )
+            start = initial_centroids("points", inputs, codewords, generator)
+            codebook, codes = fit_codebook(inputs, start, _ITERATIONS, _TOLERANCE, generator, task)
         fitted.append(codebook)
         if not isinstance(config, ProductVaeConfig):
             latents = latents - codebook[codes]

@@ -26,7 +26,8 @@ class Quantization:
     Attributes:
         inputs: by level, float32[n, d_level], what the level was given, without gradients.
         codes: by level, int64[n].
-        nearest: by level, int64[n], the cheapest codewords: other than `codes` under Sinkhorn.
+        nearest: by level, int64[n], the nearest codewords: other than `codes` under Sinkhorn and
+            under Gumbel noise.
         quantized: float32[n, d_code], what the decoder gets; its gradient reaches the latents.
         codebook_loss: Σ over levels of ‖sg[input] − codeword‖², mean over the batch.
         commitment_loss: Σ over levels of ‖input − sg[codeword]‖², mean over the batch.
@@ -70,14 +71,19 @@ class QuantizingAutoencoder(nn.Module):
         return cast(Codebook, self.codebooks[level % len(self.codebooks)])
 
     def loss(
-        self, vectors: Tensor, generator: torch.Generator
+        self, vectors: Tensor, generator: torch.Generator, gumbel_scale: float = 1.0
     ) -> tuple[Tensor, Tensor, Quantization]:
-        """The losses of a batch (float32[n, d]): squared errors summed over dimensions.
+        """The losses of a batch: squared errors summed over dimensions.
+
+        Args:
+            vectors: float32[n, d].
+            generator: of the Gumbel noise.
+            gumbel_scale: of that noise, 0…1.
 
         Returns:
             The loss to minimize, the reconstruction loss, and the quantization.
         """
-        quantization = self.quantize(self.encoder(vectors), generator)
+        quantization = self.quantize(self.encoder(vectors), generator, gumbel_scale)
         decoded = self.decode(quantization.quantized)
         reconstruction = _mean_square(vectors - decoded)
         loss = reconstruction + self.config.commitment_weight * quantization.commitment_loss
@@ -90,12 +96,15 @@ class QuantizingAutoencoder(nn.Module):
         decoded: Tensor = self.decoder(quantized)
         return functional.normalize(decoded) if self.config.normalize == "l2" else decoded
 
-    def quantize(self, latents: Tensor, generator: torch.Generator) -> Quantization:
-        """Quantize latent vectors (float32[n, d_code]) as in training.
+    def quantize(
+        self, latents: Tensor, generator: torch.Generator, gumbel_scale: float = 1.0
+    ) -> Quantization:
+        """Quantize latent vectors as in training.
 
         Args:
-            latents: what the encoder gave.
+            latents: float32[n, d_code], what the encoder gave.
             generator: of the Gumbel noise.
+            gumbel_scale: of that noise, 0…1.
         """
         inputs, codes, nearest, chosen = [], [], [], []
         codebook_loss = commitment_loss = latents.new_zeros(())
@@ -103,9 +112,14 @@ class QuantizingAutoencoder(nn.Module):
         for level in range(self.config.levels):
             level_input = self._level_input(latents, residual, level)
             codebook = self.codebook(level)()
-            costs, logits = self._costs(level_input, codebook, generator)
+            costs = self._distances(level_input, codebook)
             nearest.append(costs.argmin(dim=1))
-            codes.append(self._even_out(costs, nearest[-1], level))
+            preferred, logits = nearest[-1], None
+            if self.config.gradient == "gumbel":
+                logits = gumbel_logits(costs, codebook.shape[1], gumbel_scale, generator)
+                costs = -logits.detach()
+                preferred = costs.argmin(dim=1)
+            codes.append(self._even_out(costs, preferred, level))
             codewords = functional.embedding(codes[-1], codebook)
             constant = codewords.detach()
             codebook_loss = codebook_loss + _mean_square(level_input.detach() - codewords)
@@ -122,20 +136,19 @@ class QuantizingAutoencoder(nn.Module):
     def _level_input(self, latents: Tensor, residual: Tensor, level: int) -> Tensor:
         return latents.chunk(self.config.levels, dim=1)[level] if self._splits else residual
 
-    def _costs(
-        self, inputs: Tensor, codebook: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor | None]:
-        """Costs float32[n, k] of all codewords, without gradients; with Gumbel also its logits."""
-        if self.config.gradient != "gumbel":
-            return _half_distances(inputs.detach(), codebook.detach()), None
-        half_norms = inputs.square().sum(dim=1, keepdim=True) / 2
-        logits = gumbel_logits(_half_distances(inputs, codebook) + half_norms, generator)
-        return -logits.detach(), logits
+    def _distances(self, inputs: Tensor, codebook: Tensor) -> Tensor:
+        """Half the squared distances float32[n, k]; gradients, and the inputs' share, for Gumbel.
 
-    def _even_out(self, costs: Tensor, nearest: Tensor, level: int) -> Tensor:
+        The inputs' squared norms are the same for all codewords, so only Gumbel needs them.
+        """
+        if self.config.gradient != "gumbel":
+            return _half_distances(inputs.detach(), codebook.detach())
+        return _half_distances(inputs, codebook) + inputs.square().sum(dim=1, keepdim=True) / 2
+
+    def _even_out(self, costs: Tensor, preferred: Tensor, level: int) -> Tensor:
         epsilon = self.config.sinkhorn_epsilon
         is_last = level == self.config.levels - 1
-        return even_codes(costs, epsilon) if is_last and epsilon > 0 else nearest
+        return even_codes(costs, epsilon) if is_last and epsilon > 0 else preferred
 
     def _pass_gradient(self, latents: Tensor, chosen: list[Tensor]) -> Tensor:
         quantized = self._combine(chosen)

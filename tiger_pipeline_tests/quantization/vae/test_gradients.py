@@ -70,12 +70,19 @@ def test_rotation_of_degenerate_pairs_is_finite(make):
     assert torch.isfinite(latents.grad).all()
 
 
-def test_gumbel_draws_from_the_softmax_of_distances_in_tenths_of_their_mean_minimum():
+def test_gumbel_noise_draws_from_the_posterior_of_gaussians_around_the_codewords():
     half_distances = torch.tensor([[0.2, 0.22, 0.24]]).expand(40_000, 3)
-    logits = gumbel_logits(half_distances, torch.Generator().manual_seed(0))
+    logits = gumbel_logits(half_distances, 16, 1.0, torch.Generator().manual_seed(0))
     shares = torch.bincount(logits.argmax(dim=1), minlength=3) / 40_000
-    expected = torch.softmax(-torch.tensor([0.2, 0.22, 0.24]) / 0.02, dim=0)
+    # The nearest squared distance is 0.4 in 16 dimensions: the variance of one is 0.025.
+    expected = torch.softmax(-torch.tensor([0.2, 0.22, 0.24]) / 0.025, dim=0)
     torch.testing.assert_close(shares, expected, atol=0.01, rtol=0)
+
+
+def test_without_noise_the_argmax_is_the_nearest_codeword():
+    half_distances = draw(3, 50, 6).abs()
+    logits = gumbel_logits(half_distances, 4, 0.0, torch.Generator().manual_seed(0))
+    assert torch.equal(logits.argmax(dim=1), half_distances.argmin(dim=1))
 
 
 def test_softening_is_the_straight_through_gumbel_softmax():
