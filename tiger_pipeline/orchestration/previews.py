@@ -22,6 +22,12 @@ def versions_preview(history) -> dg.MetadataValue:
     return _markdown(list(rows[0]) if rows else [], rows)
 
 
+def rejected_preview(rejected) -> dg.MetadataValue:
+    """Some rows of incoming files that were rejected, with the reasons."""
+    rows = [asdict(row) for row in rejected[:_ROWS]]
+    return _markdown(list(rows[0]) if rows else [], rows)
+
+
 def changed_texts_preview(changed_texts) -> dg.MetadataValue:
     """Some items that keep their IDs though their texts have changed."""
     rows = [asdict(changed) for changed in changed_texts[:_ROWS]]
