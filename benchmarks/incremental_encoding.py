@@ -1,6 +1,6 @@
 """Adding 1% to a catalog, against encoding it whole.
 
-    python benchmarks/incremental_encoding.py                       # stand-in encoder, 100,000 items
+    python benchmarks/incremental_encoding.py                   # stand-in encoder, 100,000 items
     python benchmarks/incremental_encoding.py --encoder real --items 5000
 
 Both sides start from raw files and end with semantic IDs, through the same functions as the assets.
@@ -12,6 +12,7 @@ the rest is real. The part that does not encode is shown by itself.
 import argparse
 import tempfile
 import time
+import zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -45,17 +46,20 @@ class HashingEncoder:
         self._vectors = np.random.default_rng(0).normal(size=(WORDS, 384)).astype(np.float32)
 
     def token_lengths(self, texts: list[str]) -> np.ndarray:
+        """Words of each text."""
         return np.array([len(text.split()) for text in texts], dtype=np.int32)
 
     def encode_batch(self, texts: list[str]) -> np.ndarray:
+        """float32[n, 384], of length 1."""
         deadline = time.perf_counter() + self._seconds * len(texts)
-        rows = [[hash(word) % WORDS for word in text.split()] for text in texts]
+        rows = [[zlib.crc32(word.encode()) % WORDS for word in text.split()] for text in texts]
         vectors = np.stack([self._vectors[row].sum(axis=0) for row in rows])
         time.sleep(max(0.0, deadline - time.perf_counter()))
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def write_items(path: Path, first: int, count: int) -> None:
+    """Items of 30 random words each."""
     generator = np.random.default_rng(first)
     words = generator.integers(0, WORDS, size=(count, 30))
     lines = [
@@ -67,6 +71,7 @@ def write_items(path: Path, first: int, count: int) -> None:
 
 
 def write_source(folder: Path, items: int) -> None:
+    """A source in which every item has one interaction."""
     write_items(folder / "items.tsv", 0, items)
     picked = np.random.default_rng(0).permutation(items)
     rows = [f"u{place // 5}\ti{item}\t{place}" for place, item in enumerate(picked)]
@@ -81,6 +86,7 @@ class Clock:
         self._last = time.perf_counter()
 
     def lap(self, step: str) -> None:
+        """Book the time since the last lap on `step`."""
         now = time.perf_counter()
         self.seconds[step] = now - self._last
         self._last = now
@@ -115,6 +121,7 @@ def embed(
 
 
 def grow(folder: Path, items: object, result: EmbeddingResult, clock: Clock) -> int:
+    """Append the new items' semantic IDs; returns how many joined."""
     store = folder / "store"
     catalog = CatalogNow(
         read_table(store / "semantic_ids.parquet"),
@@ -131,6 +138,7 @@ def grow(folder: Path, items: object, result: EmbeddingResult, clock: Clock) -> 
 
 
 def show(title: str, clock: Clock) -> float:
+    """Print the steps; returns their sum."""
     print(f"\n{title}")
     for step, seconds in clock.seconds.items():
         print(f"  {step:<40} {seconds:8.2f} s")
@@ -140,6 +148,7 @@ def show(title: str, clock: Clock) -> float:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--encoder", choices=["hashing", "real"], default="hashing")

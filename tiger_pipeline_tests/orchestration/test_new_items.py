@@ -16,8 +16,8 @@ from tiger_pipeline.orchestration.resources import SettingsResource, StoreResour
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
         yield instance
 
 
