@@ -150,6 +150,26 @@ def test_a_run_with_nothing_new_changes_nothing(shop: Shop):
     assert files_of(shop) == before
 
 
+def test_a_new_item_makes_only_the_cold_table_stale(shop: Shop):
+    drop(shop, "tuesday.tsv", [b"T0\tA Silk Scarf for Tuesday\tLoom Lane\tArts > Silk"])
+    done = shop.materialize(
+        "items,interactions,item_texts,item_embeddings,warm_item_embeddings", "shop"
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    written = shop.folder / "stale.json"
+    done = shop.call(
+        "tiger_pipeline_tests.end_to_end.stale", "shop", "plain", str(written), cwd=CHECKOUT
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    assert json.loads(written.read_text()) == {
+        "warm_item_embeddings": "FRESH",
+        "codebooks": "FRESH",
+        "semantic_ids": "FRESH",
+        "cold_semantic_ids": "STALE",
+        "generator": "FRESH",
+    }
+
+
 def test_the_daemon_takes_in_a_file(shop: Shop):
     count = len(table(shop, "cold_semantic_ids/shop/plain"))
     drop(shop, "wednesday.tsv", [b"W0\tA Silk Scarf for Wednesday\tLoom Lane\tArts > Silk"])

@@ -17,7 +17,9 @@ from tiger_pipeline.orchestration.resources import SettingsResource, StoreResour
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+    home = tmp_path / "home"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
         yield instance
 
 
@@ -103,6 +105,7 @@ def test_a_source_that_is_being_written_waits(folder: Path, instance: dg.Dagster
 def test_an_unfinished_run_is_waited_for(folder: Path, instance: dg.DagsterInstance):
     run = instance.create_run_for_job(
         new_items.add_new_items,
+        run_config={"ops": {"add_to_dataset": {"config": {"dataset": "demo"}}}},
         tags={new_items.DATASET_TAG: "demo"},
         status=dg.DagsterRunStatus.STARTED,
     )
