@@ -19,7 +19,7 @@ USERS = 3
 
 
 def grown_table(seed: int) -> tuple[SemanticIds, SemanticIds]:
-    every = random_semantic_ids(40, (3, 4), seed)
+    every = random_semantic_ids(seed, 40, (3, 4))
     warm = SemanticIds.from_codes(every.item_ids[:20].tolist(), every.codes[:20], (3, 4))
     table = ColdTable.empty(warm).appended(
         warm, every.item_ids[20:].tolist(), every.codes[20:], [""] * 20, 1
