@@ -24,7 +24,7 @@ def grown_table(seed: int) -> tuple[SemanticIds, SemanticIds]:
     table = ColdTable.empty(warm).appended(
         warm, every.item_ids[20:].tolist(), every.codes[20:], [""] * 20, 1
     )
-    return warm, warm.grown(table.ids, withdrawn={"item_3", str(every.item_ids[25])})
+    return warm, warm.grown(table.ids, withdrawn={"i3", "i25"})
 
 
 def logp_of(prefixes, ids: SemanticIds, user: int, item: int) -> float:
