@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tiger_pipeline.generation.config import TrainingConfig
+from tiger_pipeline.quantization.drift_config import CodebookDriftConfig
 from tiger_pipeline.strict_config import StrictConfig
 
 
@@ -64,6 +65,7 @@ class EvaluationConfig(StrictConfig):
     users_per_batch: int = Field(256, ge=1)
     recommended_items: int = Field(20, ge=1, description="Length of a recommendation list.")
     sasrec: SasrecConfig = SasrecConfig()
+    codebook_drift: CodebookDriftConfig = CodebookDriftConfig()
 
     @property
     def ranking(self) -> str:

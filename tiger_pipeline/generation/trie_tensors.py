@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -54,11 +55,13 @@ class TrieTensors(ABC):
         parent = np.repeat(np.arange(trie.n_states), np.diff(trie.first_child))
         self.parent = self._tensor(np.concatenate([[NO_STATE], parent]))
         is_leaf = trie.item_of_state >= 0
-        leaf_of_item = np.full(int(trie.item_of_state.max()) + 1, NO_STATE)
+        leaf_of_item = np.full(trie.n_items, NO_STATE)
         leaf_of_item[trie.item_of_state[is_leaf]] = np.flatnonzero(is_leaf)
         self.leaf_of_item = self._tensor(leaf_of_item)
         self.leaves_below = self._tensor(_leaves_below(is_leaf, parent, trie.level_starts))
-        self.ends_at = np.logical_or.reduceat(is_leaf, trie.level_starts[:-1]).tolist()
+        self.ends_at = [
+            bool(is_leaf[start:stop].any()) for start, stop in pairwise(self.level_starts)
+        ]
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.astype(np.int64)).to(self.device)
@@ -91,7 +94,10 @@ def _leaves_below(is_leaf: np.ndarray, parent: np.ndarray, level_starts: np.ndar
 
 
 class DenseTrie(TrieTensors):
-    """A table of the next state for each state and code: a slot for every code of the level."""
+    """A table of the next state for each state and code: a slot for every code of the level.
+
+    Not for tries with parallel edges (those of cold items that share their codes).
+    """
 
     def __init__(self, trie: SemanticIdTrie, device: torch.device) -> None:
         super().__init__(trie, device)
@@ -169,7 +175,10 @@ def trie_tensors(trie: SemanticIdTrie, device: torch.device) -> TrieTensors:
     A step costs time by the slots it chooses from. The dense form has one for every code of the
     level, the sparse one as many as the widest state has children, but looks their codes up. So
     the dense form is for tries with room for its table in which nearly every code can follow.
+    A table has no room for parallel edges.
     """
+    if trie.has_parallel_edges:
+        return SparseTrie(trie, device)
     dense_slots, sparse_slots = sum(trie.codebook_sizes), int(trie.max_branching.sum())
     if trie.dense_cells <= DENSE_CELL_LIMIT and dense_slots <= 1.5 * sparse_slots:
         return DenseTrie(trie, device)

@@ -10,8 +10,13 @@ consecutive and in the order of their codes:
     first_child   = [1, 3, 5, 6, 6, 6, 6]       children of 1: states 3, 4
     code_of_state = [-1, 1, 3, 0, 2, 1]
 
-An item alone on its codes ends at depth `levels`; only items that share their codes have one
-more step, the suffix.
+An item alone on its codes ends at depth `levels`; only warm items that share their codes have one
+more step, the suffix, as the generator learned it.
+
+A cold item (see `table`) always ends at depth `levels`, in a state of its own, even where another
+item has the same codes: its edge then is parallel to another, with the same code, and comes after
+that of the warm items. So a search finds it with the probability of its codes, after the warm item
+of the same probability; following codes from the root leads to the first of parallel edges.
 """
 
 from dataclasses import dataclass
@@ -44,6 +49,7 @@ class SemanticIdTrie:
         level_starts: int64[depth + 2]; the states at depth l are
             `level_starts[l]:level_starts[l + 1]`.
         codebook_sizes: vocabulary of each step; a last one for the suffix if any item needs it.
+        n_items: items of the table, withdrawn ones included, which end in no state.
     """
 
     first_child: np.ndarray
@@ -51,27 +57,22 @@ class SemanticIdTrie:
     item_of_state: np.ndarray
     level_starts: np.ndarray
     codebook_sizes: tuple[int, ...]
+    n_items: int
 
     @classmethod
     def from_semantic_ids(cls, semantic_ids: SemanticIds) -> "SemanticIdTrie":
         """Build the trie by sorting: O(n log n) time, no Python loop over items.
 
+        Withdrawn items are left out.
+
         Raises:
             InputError: there are no items, or two items have the same codes and suffix.
         """
-        if not len(semantic_ids.item_ids):
-            raise InputError("A trie needs at least one item; this table of semantic IDs is empty.")
-        whole = np.column_stack([semantic_ids.codes, semantic_ids.suffixes])
-        order, item_starts = group_by_codes(whole)
-        if not item_starts.all():
-            row = int(order[np.argmin(item_starts)])
-            raise InputError(
-                f"Item {semantic_ids.item_ids[row]!r} repeats another item's semantic ID "
-                f"{tuple(whole[row].tolist())}. Materialize the asset semantic_ids again."
-            )
-        rows_of_depth, codes_of_depth = _prefixes(
-            whole[order], semantic_ids.needs_suffix[order], semantic_ids.levels
-        )
+        available = np.flatnonzero(semantic_ids.is_available)
+        if not len(available):
+            raise InputError("A trie needs at least one item; this table of semantic IDs has none.")
+        order = available[_sorted_rows(semantic_ids, available)]
+        rows_of_depth, codes_of_depth = _prefixes(semantic_ids, order)
         level_starts = np.cumsum([0, *map(len, rows_of_depth)], dtype=np.int64)
         first_child = _first_children(rows_of_depth, level_starts)
         is_leaf = first_child[1:] == first_child[:-1]
@@ -84,6 +85,7 @@ class SemanticIdTrie:
             item_of_state=item_of_state,
             level_starts=level_starts,
             codebook_sizes=semantic_ids.codebook_sizes + suffix_sizes,
+            n_items=len(semantic_ids.item_ids),
         )
 
     @property
@@ -101,13 +103,24 @@ class SemanticIdTrie:
         """int64[depth], most children of any state at each depth."""
         return np.maximum.reduceat(np.diff(self.first_child), self.level_starts[:-2])
 
+    @cached_property
+    def has_parallel_edges(self) -> bool:
+        """Whether some state has two children with the same code, so that a table cannot do."""
+        return bool((self._edge_keys[1:] == self._edge_keys[:-1]).any())
+
     @property
     def dense_cells(self) -> int:
         """Cells of `dense_next_state`; compare with `DENSE_CELL_LIMIT` before making it."""
         return self.n_states * max(self.codebook_sizes)
 
     def dense_next_state(self) -> np.ndarray:
-        """int32[n_states, max(codebook_sizes)], the state behind each code, or `NO_STATE`."""
+        """int32[n_states, max(codebook_sizes)], the state behind each code, or `NO_STATE`.
+
+        Raises:
+            ValueError: the trie has parallel edges.
+        """
+        if self.has_parallel_edges:
+            raise ValueError("A table holds one state a code; this trie has parallel edges.")
         table = np.full((self.n_states, max(self.codebook_sizes)), NO_STATE, dtype=np.int32)
         children = np.arange(1, self.n_states)
         table[self._parents, self.code_of_state[1:]] = children
@@ -156,31 +169,52 @@ class SemanticIdTrie:
         return self._parents * max(self.codebook_sizes) + self.code_of_state[1:]
 
 
+def _sorted_rows(semantic_ids: SemanticIds, rows: np.ndarray) -> np.ndarray:
+    """Places in `rows` in the order of the items' IDs; of equal codes the warm items first.
+
+    Raises:
+        InputError: two of the items have the same ID.
+    """
+    # A cold item's suffix is larger than that of every warm item with the same codes.
+    whole = np.column_stack([semantic_ids.codes[rows], semantic_ids.suffixes[rows]])
+    order, starts = group_by_codes(whole)
+    if not starts.all():
+        row = int(rows[order[np.argmin(starts)]])
+        raise InputError(
+            f"Item {semantic_ids.item_ids[row]!r} repeats another item's semantic ID "
+            f"{(*semantic_ids.codes[row].tolist(), int(semantic_ids.suffixes[row]))}. "
+            "Materialize the asset semantic_ids again."
+        )
+    return order
+
+
 def _prefixes(
-    ordered: np.ndarray, needs_suffix: np.ndarray, levels: int
+    semantic_ids: SemanticIds, order: np.ndarray
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The distinct prefixes of each length, the empty one included.
+    """The prefixes of each length, the empty one included; cold items' whole codes each anew.
 
     Args:
-        ordered: int32[n, levels + 1], codes and suffix, sorted lexicographically.
-        needs_suffix: bool[n], in that order.
-        levels: codes an item has.
+        semantic_ids: the table.
+        order: int64[n], its available items, sorted lexicographically by their IDs.
 
     Returns:
-        For each depth, the first row int64[states] of each prefix and its last code.
+        For each depth, the first place in `order`, int64[states], of each prefix and its last code.
     """
-    rows = [np.zeros(1, dtype=np.int64)]
-    codes = [np.array([NO_CODE], dtype=np.int32)]
-    starts = np.zeros(len(ordered), dtype=bool)
+    codes = semantic_ids.codes[order]
+    places = [np.zeros(1, dtype=np.int64)]
+    last_codes = [np.array([NO_CODE], dtype=np.int32)]
+    starts = np.zeros(len(order), dtype=bool)
     starts[0] = True
-    for level in range(levels):
-        starts[1:] |= ordered[1:, level] != ordered[:-1, level]
-        rows.append(np.flatnonzero(starts))
-        codes.append(ordered[rows[-1], level])
-    if needs_suffix.any():
-        rows.append(np.flatnonzero(needs_suffix))
-        codes.append(ordered[rows[-1], levels])
-    return rows, codes
+    for level in range(semantic_ids.levels):
+        starts[1:] |= codes[1:, level] != codes[:-1, level]
+        if level == semantic_ids.levels - 1:
+            starts |= semantic_ids.is_cold[order]
+        places.append(np.flatnonzero(starts))
+        last_codes.append(codes[places[-1], level])
+    if semantic_ids.suffix_size:
+        places.append(np.flatnonzero(semantic_ids.needs_suffix[order]))
+        last_codes.append(semantic_ids.suffixes[order[places[-1]]])
+    return places, last_codes
 
 
 def _first_children(rows_of_depth: list[np.ndarray], level_starts: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from tiger_pipeline.encoding.embedding_table import vectors_of
 from tiger_pipeline.errors import ArtifactMismatchError
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.quantization.config import QuantizerConfig
+from tiger_pipeline.quantization.drift import error_percentiles
 from tiger_pipeline.quantization.quantizer import (
     fit_quantizer,
     load_quantizer,
@@ -32,11 +33,13 @@ class CodebookFacts:
         embeddings_fingerprint: of the table they were fitted on.
         statistics: see `quantization.statistics.code_statistics`.
         seconds: of fitting.
+        error_percentiles: see `quantization.drift.error_percentiles`.
     """
 
     embeddings_fingerprint: str
     statistics: dict[str, Any]
     seconds: float
+    error_percentiles: list[float] = field(default_factory=list)
 
 
 def fit_codebooks(
@@ -67,10 +70,12 @@ def fit_codebooks(
     if quantizer.history is not None:
         # Epochs before an interruption count as well.
         seconds = max(seconds, sum(row["seconds"] for row in quantizer.history.rows))
+    codes = quantizer.assign(vectors)
     facts = CodebookFacts(
         embeddings_fingerprint=fingerprint_table(embeddings),
         seconds=seconds,
-        statistics=code_statistics(quantizer, vectors, quantizer.assign(vectors)),
+        statistics=code_statistics(quantizer, vectors, codes),
+        error_percentiles=error_percentiles(quantizer, vectors, codes),
     )
     save_quantizer(directory, quantizer, vars(facts))
     shutil.rmtree(work_directory, ignore_errors=True)

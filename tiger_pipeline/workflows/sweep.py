@@ -235,7 +235,7 @@ def _fitted_once(
     made_from = fingerprint_json([config.model_dump(), inputs.fingerprints[0]])
     folder = directory / f"codebooks_{made_from}"
     if not folder.is_dir():
-        fit_codebooks(config, inputs.embeddings, folder, progress)
+        fit_codebooks(config, inputs.embeddings, folder, folder.with_suffix(".state"), progress)
     return folder
 
 
