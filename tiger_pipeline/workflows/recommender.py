@@ -12,8 +12,9 @@ from tiger_pipeline.evaluation.baselines.item_transition_knn import (
 )
 from tiger_pipeline.evaluation.config import EvaluationConfig
 from tiger_pipeline.generation.checkpoint import load_generator, read_fusion_weights
-from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights, ItemPrior
+from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
 from tiger_pipeline.generation.generator import DenseGenerator, Generator
+from tiger_pipeline.generation.item_prior import ItemPrior
 from tiger_pipeline.generation.recommender import GeneratorRecommender
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.semantic_ids.table import SemanticIds
