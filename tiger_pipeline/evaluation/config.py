@@ -43,6 +43,12 @@ class EvaluationConfig(StrictConfig):
     beams: int = Field(50, ge=1, description="Beam width of the constrained search.")
     users_per_batch: int = Field(256, ge=1)
     recommended_items: int = Field(20, ge=1, description="Length of a recommendation list.")
+    epsilon: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="ε: largest share of cold-start items in a recommendation list.",
+    )
     sasrec: SasrecConfig = SasrecConfig()
 
     @field_validator("cutoffs")

@@ -70,7 +70,7 @@ def measure_variant(
         ArtifactMismatchError: inputs that do not belong together.
     """
     whole, codes_alone = load_recommenders(
-        artifacts.generator, semantic_ids, sequences, settings.evaluation
+        artifacts.generator, semantic_ids, sequences.training, settings.evaluation
     )
     baselines = read_baselines(artifacts.baselines, progress)
     rows: dict[str, Recommender] = {variant: whole}

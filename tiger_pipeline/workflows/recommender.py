@@ -1,22 +1,25 @@
 """A finished generator, ready to recommend."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tiger_pipeline.catalog.sequences import Histories, UserSequences
+from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.encoding.embedding_table import select_items, vectors_of
 from tiger_pipeline.evaluation.baselines.item_transition_knn import (
     ItemTransitionKNN,
     TransitionSettings,
 )
 from tiger_pipeline.evaluation.config import EvaluationConfig
+from tiger_pipeline.generation.catalog_tries import catalog_tries
 from tiger_pipeline.generation.checkpoint import load_generator, read_fusion_weights
+from tiger_pipeline.generation.cold_prior import CatalogPrior, nearest_warm_items
 from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
 from tiger_pipeline.generation.generator import DenseGenerator, Generator
 from tiger_pipeline.generation.item_prior import ItemPrior
 from tiger_pipeline.generation.recommender import GeneratorRecommender
-from tiger_pipeline.progress import Progress
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
@@ -53,15 +56,23 @@ def fused_recommender_of(
 
 
 def load_recommenders(
-    directory: Path, semantic_ids: SemanticIds, sequences: UserSequences, config: EvaluationConfig
+    directory: Path,
+    semantic_ids: SemanticIds,
+    training: Callable[[], Histories],
+    config: EvaluationConfig,
+    embeddings: "pa.Table | None" = None,
+    allowed: np.ndarray | None = None,
 ) -> "tuple[GeneratorRecommender | FusedRecommender, GeneratorRecommender | None]":
     """Read the generator in `directory`, as what it recommends by as a whole and by codes alone.
 
     Args:
         directory: written by `generation.checkpoint.save_generator`.
-        semantic_ids: that it was trained on.
-        sequences: of all users; the training interactions give the prior of a fused score.
+        semantic_ids: that it was trained on, or a table that grew from them.
+        training: the training interactions (`UserSequences.training`); called only where they
+            give the prior of a fused score.
         config: width of the search.
+        embeddings: of the items' texts, where the table grew and the generator reads text.
+        allowed: bool[n_items], False for items that must not be recommended; None: all may be.
 
     Returns:
         The recommender to use; and, where that ranks by more than the codes, one that does not.
@@ -69,41 +80,45 @@ def load_recommenders(
     Raises:
         ArtifactError: a file is missing or damaged.
         ArtifactMismatchError: it was trained on other semantic IDs.
+        InputError: no item may be recommended, or the embeddings of cold items are missing.
     """
-    model = load_generator(directory, semantic_ids)
-    codes_alone = recommender_of(model, semantic_ids, config)
+    text = cold_text_of(semantic_ids, embeddings)
+    model = load_generator(directory, semantic_ids, text)
+    trie, cold_trie = catalog_tries(semantic_ids, allowed)
+    widths = (config.beams, config.users_per_batch)
+    codes_alone = GeneratorRecommender(model, trie, *widths, cold_trie=cold_trie)
     if not isinstance(model, DenseGenerator):
         return codes_alone, None
-    prior = item_prior(sequences.training(), sequences.n_items)
+    n_warm = semantic_ids.n_warm
+    counted = training()
+    prior: ItemPrior = item_prior(counted.only(counted.items < n_warm), n_warm)
+    if text is not None and model.text_embeddings is not None:
+        prior = CatalogPrior(prior, nearest_warm_items(text, model.text_embeddings), n_warm)
     weights = read_fusion_weights(directory)
-    return fused_recommender_of(model, semantic_ids, config, prior, weights), codes_alone
+    fused = FusedRecommender(model, trie, prior, weights, *widths, cold_trie=cold_trie)
+    return fused, codes_alone
 
 
-def recommend_to_all(
-    recommender: "GeneratorRecommender | FusedRecommender",
-    sequences: UserSequences,
-    top_k: int,
-    progress: Progress,
-) -> "pa.Table":
-    """The next items of every user, after all of their interactions; seen items are left out.
+def cold_text_of(semantic_ids: SemanticIds, embeddings: "pa.Table | None") -> np.ndarray | None:
+    """Text embeddings float32[n_cold, d] of the cold items; None without embeddings or cold items.
 
-    Returns:
-        Columns user_id string, rank int32 (from 1), item_id string, score float32
-        (log-probability of the item's semantic ID, or the fused score), is_cold_start bool.
+    A withdrawn item that has none, as it left the catalog, is given the mean of all: histories may
+    still hold it.
+
+    Raises:
+        ArtifactMismatchError: an item that is not withdrawn has no embedding.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    histories = sequences.complete()
-    found = recommender.recommend(histories, top_k, exclude_seen=True, progress=progress)
-    is_item = found.items >= 0
-    users, ranks = np.nonzero(is_item)
-    items = found.items[is_item]
-    return pa.table(
-        {
-            "user_id": pa.array(sequences.user_ids[users], pa.string()),
-            "rank": pa.array(ranks + 1, pa.int32()),
-            "item_id": pa.array(sequences.item_ids[items], pa.string()),
-            "score": pa.array(found.logp[is_item], pa.float32()),
-            "is_cold_start": pa.array(np.zeros(len(items), dtype=bool)),
-        }
+    if embeddings is None or not semantic_ids.n_cold:
+        return None
+    item_ids = pa.array(semantic_ids.item_ids[semantic_ids.is_cold], pa.string())
+    is_there = pc.is_in(item_ids, value_set=embeddings["item_id"]).to_numpy(zero_copy_only=False)
+    needed = semantic_ids.is_available[semantic_ids.is_cold]
+    vectors = vectors_of(embeddings)
+    text = np.tile(vectors.mean(axis=0), (len(item_ids), 1)).astype(np.float32)
+    text[is_there | needed] = vectors_of(
+        select_items(embeddings, item_ids.filter(pa.array(is_there | needed)))
     )
+    return text
