@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tiger_pipeline.catalog.arrivals import Arrivals
+
 
 @dataclass(frozen=True)
 class CatalogCounts:
@@ -61,14 +63,17 @@ class Catalog:
 
     Attributes:
         items: item_id string (unique), the source's text fields (string, "" where not known),
-            n_interactions int32 (over all splits); in the order of the source.
+            n_interactions int32 (over all splits), is_withdrawn bool; in the order of the source,
+            new arrivals at the end.
         interactions: user_id string, item_id string, position int32 (0-based in the user's
             history), split string, timestamp int64 (unix seconds, null where not known), rating
             float32 (null where not known); users in the order of first appearance in the source,
             each user's rows together, oldest first.
         counts: what was dropped and what is left.
+        arrivals: what the dataset's `incoming/` folder said; None where it was not read.
     """
 
     items: "pa.Table"
     interactions: "pa.Table"
     counts: CatalogCounts
+    arrivals: "Arrivals | None" = None

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 
 from tiger_pipeline.catalog import splits
+from tiger_pipeline.catalog.arrivals import read_arrivals, with_arrivals
 from tiger_pipeline.catalog.artifacts import Catalog, CatalogCounts
 from tiger_pipeline.catalog.config import DataConfig
 from tiger_pipeline.catalog.filters import at_least_rating, k_core
 from tiger_pipeline.catalog.raw import RawCatalog
-from tiger_pipeline.catalog.readers.source import read_source
+from tiger_pipeline.catalog.readers.source import read_source, resolve_folder
 from tiger_pipeline.catalog.rows import InteractionRows
 from tiger_pipeline.catalog.sequences import SPLITS
 from tiger_pipeline.errors import ConfigurationError, InputError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def build_catalog(config: DataConfig, base: Path, progress: Progress | None = None) -> Catalog:
-    """Read, filter and split a dataset.
+    """Read, filter and split a dataset, the items of its `incoming/` folder included.
 
     Args:
         config: the settings of the dataset.
@@ -39,7 +40,11 @@ def build_catalog(config: DataConfig, base: Path, progress: Progress | None = No
         InputError: the source breaks its contract, or the filters leave nothing.
         ConfigurationError: a setting does not apply to this source.
     """
-    return catalog_from_raw(read_source(config.source, base, progress), config)
+    raw = read_source(config.source, base, progress)
+    fields = [name for name in raw.items.columns if name != "item_id"]
+    arrivals = read_arrivals(config, resolve_folder(config.source.path, base), fields)
+    catalog = catalog_from_raw(with_arrivals(raw, arrivals), config)
+    return dataclasses.replace(catalog, arrivals=arrivals)
 
 
 def catalog_from_raw(raw: RawCatalog, config: DataConfig) -> Catalog:
@@ -54,8 +59,11 @@ def catalog_from_raw(raw: RawCatalog, config: DataConfig) -> Catalog:
     if config.items_without_interactions == "keep":
         in_catalog[:] = True
     item_ids = raw.items["item_id"].to_numpy(dtype=object)
+    is_withdrawn = _is_among(item_ids, raw.withdrawn)
+    in_catalog |= _is_among(item_ids, raw.arrived)
+    in_catalog &= ~is_withdrawn | (n_interactions > 0)
     return Catalog(
-        items=_item_table(raw.items, in_catalog, n_interactions),
+        items=_item_table(raw.items, in_catalog, n_interactions, is_withdrawn),
         interactions=_interaction_table(kept, user_ids, item_ids),
         counts=CatalogCounts(
             source_users=len(user_ids),
@@ -162,12 +170,24 @@ def _split(rows: InteractionRows, config: DataConfig) -> InteractionRows:
     return dataclasses.replace(rows, splits=assigned)
 
 
-def _item_table(items: pd.DataFrame, keep: np.ndarray, n_interactions: np.ndarray) -> "pa.Table":
+def _is_among(item_ids: np.ndarray, chosen: frozenset[str]) -> np.ndarray:
+    return pd.Index(item_ids).isin(list(chosen))
+
+
+def _item_table(
+    items: pd.DataFrame, keep: np.ndarray, n_interactions: np.ndarray, is_withdrawn: np.ndarray
+) -> "pa.Table":
     import pyarrow as pa
 
     kept = items[keep]
     columns = {name: pa.array(kept[name].to_numpy(dtype=object), pa.string()) for name in kept}
-    return pa.table({**columns, "n_interactions": pa.array(n_interactions[keep], pa.int32())})
+    return pa.table(
+        {
+            **columns,
+            "n_interactions": pa.array(n_interactions[keep], pa.int32()),
+            "is_withdrawn": pa.array(is_withdrawn[keep], pa.bool_()),
+        }
+    )
 
 
 def _interaction_table(

@@ -126,6 +126,19 @@ class TextConfig(StrictConfig):
         return line
 
 
+class IncomingConfig(StrictConfig):
+    """Files with new, changed and withdrawn items, beside the dataset's own files."""
+
+    folder: str = "incoming"
+    """Folder inside the dataset's; it need not exist."""
+    settle_seconds: float = Field(
+        30.0,
+        ge=0,
+        description="A file that changed less than so many seconds ago may be half-written: it is "
+        "left for the next time.",
+    )
+
+
 class DataConfig(StrictConfig):
     """Everything that makes the catalog of a dataset."""
 
@@ -139,6 +152,7 @@ class DataConfig(StrictConfig):
     items_without_interactions: Literal["drop", "keep"] = "drop"
     """`keep` leaves cold-start items in the catalog: encoded, but not part of any training. That
     includes items whose interactions the filters removed."""
+    incoming: IncomingConfig = IncomingConfig()
 
     @model_validator(mode="before")
     @classmethod

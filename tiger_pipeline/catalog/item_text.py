@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TEXT_TEMPLATE_VERSION = 1
 """Rises whenever the same fields and settings would give another text than before."""
 
+RESERVED_COLUMNS = ("item_id", "n_interactions", "is_withdrawn")
+"""Columns of the items artifact that are no text fields."""
+
 _TEXT_HASH_DIGITS = 32
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -66,7 +69,7 @@ def build_item_texts(items: "pa.Table", config: TextConfig) -> "pa.Table":
     """
     import pyarrow as pa
 
-    available = [name for name in items.column_names if name not in ("item_id", "n_interactions")]
+    available = [name for name in items.column_names if name not in RESERVED_COLUMNS]
     for field in config.fields:
         if field not in available:
             raise ConfigurationError(

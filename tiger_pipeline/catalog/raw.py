@@ -20,8 +20,13 @@ class RawCatalog:
             timestamps the order of the rows is the order in time.
         unlisted_items: how many of `items` only the interactions name. Amazon's metadata is
             incomplete; such items follow the listed ones, with empty fields.
+        arrived: ids of the items that came through `incoming/` (see `arrivals`); they are kept
+            with or without interactions.
+        withdrawn: ids of items that must not be recommended any more.
     """
 
     items: "pd.DataFrame"
     interactions: "pd.DataFrame"
     unlisted_items: int = 0
+    arrived: frozenset[str] = frozenset()
+    withdrawn: frozenset[str] = frozenset()

@@ -118,7 +118,7 @@ class SemanticIds:
     @property
     def fingerprint(self) -> str:
         """Changes with any item, code, suffix or codebook size."""
-        return fingerprint_json([fingerprint_table(self._rows()), self.codebook_sizes])
+        return fingerprint_json([fingerprint_table(self.to_rows()), self.codebook_sizes])
 
     def grown(self, cold: "SemanticIds", withdrawn: Collection[str] = ()) -> "SemanticIds":
         """This table of warm items with the rows of `cold` behind it; no row of it changes.
@@ -157,7 +157,7 @@ class SemanticIds:
             codebooks_fingerprint: of the quantizer that assigned the codes; kept as metadata.
         """
         return with_metadata(
-            self._rows(),
+            self.to_rows(),
             {
                 "codebook_sizes": list(self.codebook_sizes),
                 "codebooks_fingerprint": codebooks_fingerprint,
@@ -192,7 +192,8 @@ class SemanticIds:
             codebook_sizes=tuple(sizes),
         )
 
-    def _rows(self) -> "pa.Table":
+    def to_rows(self) -> "pa.Table":
+        """item_id, codes, suffix, one row an item."""
         import pyarrow as pa
 
         codes = pa.FixedSizeListArray.from_arrays(pa.array(self.codes.ravel()), self.levels)

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from tiger_pipeline.catalog.item_text import RESERVED_COLUMNS
 from tiger_pipeline.catalog.readers.source_table import SourceTable
 from tiger_pipeline.errors import InputError
-
-RESERVED = ("item_id", "n_interactions")
-"""Columns of the items artifact that no text field may be called."""
 
 
 def item_frame(table: SourceTable, id_column: str, fields: Mapping[str, str]) -> pd.DataFrame:
@@ -26,7 +24,7 @@ def item_frame(table: SourceTable, id_column: str, fields: Mapping[str, str]) ->
     """
     table.require([id_column, *fields.values()])
     for field in fields:
-        if field in RESERVED:
+        if field in RESERVED_COLUMNS:
             raise InputError(
                 f"{table.path}: an item text field cannot be called {field!r}; the catalog needs "
                 "that name. Rename the column."
