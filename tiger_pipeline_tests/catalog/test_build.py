@@ -45,9 +45,21 @@ def rows(catalog, *columns: str) -> list[tuple]:
 def test_a_small_catalog_by_hand(tmp_path: Path) -> None:
     catalog = build_catalog(data(write(tmp_path, PLAIN)), tmp_path)
     assert catalog.items.to_pylist() == [
-        {"item_id": "a", "title": "Red polish", "brand": "OPI", "n_interactions": 2, "is_withdrawn": False},
+        {
+            "item_id": "a",
+            "title": "Red polish",
+            "brand": "OPI",
+            "n_interactions": 2,
+            "is_withdrawn": False,
+        },
         {"item_id": "b", "title": "Serum", "brand": "", "n_interactions": 1, "is_withdrawn": False},
-        {"item_id": "c", "title": "Soap", "brand": "Dove", "n_interactions": 2, "is_withdrawn": False},
+        {
+            "item_id": "c",
+            "title": "Soap",
+            "brand": "Dove",
+            "n_interactions": 2,
+            "is_withdrawn": False,
+        },
     ]
     assert [tuple(row.values()) for row in catalog.interactions.to_pylist()] == [
         ("u", "a", 0, "train", 10, 5.0),

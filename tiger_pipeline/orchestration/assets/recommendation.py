@@ -3,7 +3,7 @@
 import dagster as dg
 
 from tiger_pipeline.orchestration.partitions import dataset_and_variant, dataset_variant_partitions
-from tiger_pipeline.orchestration.previews import recommendations_preview
+from tiger_pipeline.orchestration.previews import picture_preview, recommendations_preview
 from tiger_pipeline.orchestration.progress import progress_of
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
 from tiger_pipeline.orchestration.user_errors import clear_user_errors
@@ -83,5 +83,63 @@ def recommendations(
             "cold_start_items": recommender.catalog.semantic_ids.n_cold,
             "cold_start_rows": written.cold_rows,
             "first_lists": recommendations_preview(written.preview, recommender.catalog.title),
+        }
+    )
+
+
+class ColdStartRun(dg.Config):
+    """What may differ between two runs of the same settings."""
+
+    retrain: bool = False
+    """Train again even if the store has a generator of the same settings and inputs."""
+
+
+@dg.asset(
+    partitions_def=dataset_variant_partitions,
+    group_name="evaluation",
+    kinds={"pytorch", "markdown"},
+    code_version="1",
+    pool="gpu",
+)
+@clear_user_errors
+def cold_start_metrics(
+    context: dg.AssetExecutionContext,
+    config: ColdStartRun,
+    warm_item_embeddings,
+    interactions,
+    settings: SettingsResource,
+    store: StoreResource,
+):
+    """Recall and NDCG on items held out of training, by ε, against a kNN over text embeddings.
+
+    Not part of `tiger run`, as it fits codebooks and trains a generator of its own, without 5% of
+    the test items. A run that was killed goes on after its last whole epoch.
+    """
+    from tiger_pipeline.catalog.sequences import UserSequences
+    from tiger_pipeline.workflows.cold_start import ColdStartFolders, measure_cold_start
+
+    partition = dataset_and_variant(context)
+    artifacts = store.open()
+    directory = artifacts.directory("cold_start_metrics", *partition)
+    measured = measure_cold_start(
+        *partition,
+        settings.for_variant(partition),
+        warm_item_embeddings,
+        UserSequences.from_table(interactions, warm_item_embeddings["item_id"].to_pylist()),
+        ColdStartFolders(
+            model=artifacts.directory("cold_start_model", *partition),
+            work=artifacts.resumable("cold_start_model", *partition),
+            report=directory,
+        ),
+        retrain=config.retrain,
+        progress=progress_of(context),
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(directory)),
+            **measured.report.facts,
+            "generator_beats_knn_at_epsilon": measured.report.beats_knn_at,
+            "curves": picture_preview(measured.picture, "Cold start"),
+            "report": dg.MetadataValue.md(measured.markdown),
         }
     )
