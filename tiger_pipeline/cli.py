@@ -20,7 +20,7 @@ from tiger_pipeline.storage.store import ArtifactStore
 DATASET_ASSETS = (
     "items,interactions,item_texts,item_embeddings,warm_item_embeddings,baseline_metrics"
 )
-VARIANT_ASSETS = "codebooks,semantic_ids,generator,metrics,recommendations"
+VARIANT_ASSETS = "codebooks,semantic_ids,cold_semantic_ids,generator,metrics,recommendations"
 LEADERBOARD_ASSETS = "leaderboard"
 """One `dagster asset materialize` call takes assets of one partitions definition: hence three."""
 

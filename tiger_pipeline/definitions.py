@@ -6,7 +6,7 @@ compute, so that the UI comes up fast and a step pays only for what it uses.
 
 import dagster as dg
 
-from tiger_pipeline.orchestration import assets, jobs
+from tiger_pipeline.orchestration import assets, jobs, new_items
 from tiger_pipeline.orchestration.io_managers import ParquetIOManager
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
 from tiger_pipeline.orchestration.whole_pipeline import whole_pipeline
@@ -21,8 +21,13 @@ defs = dg.Definitions(
         jobs.train_and_evaluate,
         jobs.run_variant,
         jobs.compare_variants,
+        jobs.add_items_to_catalog,
+        jobs.add_items_to_variant,
+        new_items.add_new_items,
         whole_pipeline,
     ],
+    sensors=[new_items.new_items_sensor],
+    schedules=[new_items.new_items_hourly, new_items.new_items_daily],
     resources={
         "store": store,
         "settings": SettingsResource(),

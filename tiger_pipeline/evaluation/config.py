@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from tiger_pipeline.generation.config import TrainingConfig
+from tiger_pipeline.quantization.drift_config import CodebookDriftConfig
 from tiger_pipeline.strict_config import StrictConfig
 
 
@@ -74,6 +75,7 @@ class EvaluationConfig(StrictConfig):
     )
     cold_start: ColdStartConfig = ColdStartConfig()
     sasrec: SasrecConfig = SasrecConfig()
+    codebook_drift: CodebookDriftConfig = CodebookDriftConfig()
 
     @field_validator("cutoffs")
     @classmethod

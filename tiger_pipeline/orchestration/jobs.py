@@ -33,6 +33,18 @@ run_variant = dg.define_asset_job(
     description="All that depends on a variant, from codebooks to report.",
 )
 
+add_items_to_catalog = dg.define_asset_job(
+    "add_items_to_catalog",
+    selection=dg.AssetSelection.groups(catalog.GROUP, encoding.GROUP),
+    description="Read a dataset again and encode the texts that are new.",
+)
+
+add_items_to_variant = dg.define_asset_job(
+    "add_items_to_variant",
+    selection=dg.AssetSelection.assets("cold_semantic_ids"),
+    description="Give new items semantic IDs by a variant's codebooks as they are.",
+)
+
 compare_variants = dg.define_asset_job(
     "compare_variants",
     selection=dg.AssetSelection.assets("leaderboard"),

@@ -1,21 +1,47 @@
 """How artifacts look in the UI: first rows of tables, pictures inline. Each stays under 100 KB."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
 import dagster as dg
 
 _ROWS = 8
+_VERSIONS = 20
 _CELL_CHARACTERS = 80
 
 
 def table_preview(table) -> dg.MetadataValue:
     """The first rows of a pyarrow table as Markdown, long cells cut."""
-    rows = table.slice(0, _ROWS).to_pylist()
-    lines = ["| " + " | ".join(table.column_names) + " |", "|" + " --- |" * table.num_columns]
+    return _markdown(table.column_names, table.slice(0, _ROWS).to_pylist())
+
+
+def versions_preview(history) -> dg.MetadataValue:
+    """The latest versions of a table of cold items' IDs, the newest first."""
+    rows = [asdict(version) for version in reversed(history[-_VERSIONS:])]
+    return _markdown(list(rows[0]) if rows else [], rows)
+
+
+def rejected_preview(rejected) -> dg.MetadataValue:
+    """Some rows of incoming files that were rejected, with the reasons."""
+    rows = [asdict(row) for row in rejected[:_ROWS]]
+    return _markdown(list(rows[0]) if rows else [], rows)
+
+
+def changed_texts_preview(changed_texts) -> dg.MetadataValue:
+    """Some items that keep their IDs though their texts have changed."""
+    rows = [asdict(changed) for changed in changed_texts[:_ROWS]]
+    return _markdown(list(rows[0]) if rows else [], rows)
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in rows]
-    return dg.MetadataValue.md("\n".join(lines))
+    return dg.MetadataValue.md("\n".join(lines) if rows else "none")
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         value = (
             "[" + ", ".join(_number(part) for part in value[:6]) + (", …" * (len(value) > 6)) + "]"
         )

@@ -14,18 +14,19 @@ def table_result(
     asset_key: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     check_results: Sequence[dg.AssetCheckResult] = (),
+    data_version: str | None = None,
 ) -> dg.MaterializeResult:
     """A `pyarrow.Table` for the IO manager, with its first rows and its content as data version.
 
-    The data version is the table's own fingerprint: when a run makes the same table again, what
-    is downstream stays fresh.
+    The data version is the table's own fingerprint unless another is given: when a run makes the
+    same table again, what is downstream stays fresh.
     """
     from tiger_pipeline.storage.fingerprint import fingerprint_table
 
     return dg.MaterializeResult(
         asset_key=asset_key,
         value=table,
-        data_version=dg.DataVersion(fingerprint_table(table)),
+        data_version=dg.DataVersion(data_version or fingerprint_table(table)),
         metadata={**(metadata or {}), "first_rows": table_preview(table)},
         check_results=list(check_results),
     )

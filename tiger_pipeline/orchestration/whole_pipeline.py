@@ -7,6 +7,7 @@ asset runs one after another, on the same instance, where each shows as a run of
 import dagster as dg
 
 from tiger_pipeline.orchestration import jobs
+from tiger_pipeline.orchestration.chained_runs import failure_of, run_asset_job
 from tiger_pipeline.orchestration.partitions import DatasetVariant
 from tiger_pipeline.orchestration.resources import SettingsResource
 
@@ -21,24 +22,11 @@ class WholePipelineConfig(dg.Config):
 
 
 def _run(
-    context: dg.OpExecutionContext,
-    config: WholePipelineConfig,
-    job: str,
-    partition_key: str,
+    context: dg.OpExecutionContext, config: WholePipelineConfig, job: str, partition_key: str
 ) -> None:
-    """Run an asset job of this code location in the step's own process."""
-    context.log.info(f"Running {job} for {partition_key}")
-    result = context.repository_def.get_job(job).execute_in_process(
-        run_config={"resources": {"settings": {"config": {"overrides": config.overrides}}}},
-        partition_key=partition_key,
-        instance=context.instance,
-        raise_on_error=False,
-    )
+    result = run_asset_job(context, job, partition_key, config.overrides)
     if not result.success:
-        raise dg.Failure(
-            f"{job} failed for {partition_key}; see its run {result.run_id} for the reason.",
-            allow_retries=False,
-        )
+        raise failure_of(job, partition_key, result)
 
 
 @dg.op

@@ -1,10 +1,12 @@
 """What must hold for a semantic-ID table before anything is trained on it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tiger_pipeline.quantization.code_groups import group_by_codes
+from tiger_pipeline.semantic_ids.cold_table import ColdTable
 from tiger_pipeline.semantic_ids.table import SemanticIds
 
 
@@ -20,6 +22,44 @@ def find_problems(semantic_ids: SemanticIds, embedded_item_ids: Sequence[str]) -
         *_range_problems(semantic_ids),
         *_uniqueness_problems(semantic_ids),
     ]
+
+
+def find_cold_problems(
+    warm: SemanticIds,
+    table: ColdTable,
+    cold_item_ids: Sequence[str],
+    earlier: ColdTable | None,
+) -> list[str]:
+    """Everything that is wrong with a table of cold items' IDs; empty if nothing is.
+
+    Args:
+        warm: the warm items' IDs.
+        table: the table.
+        cold_item_ids: items that are to have a cold ID.
+        earlier: the table before; beside the same warm IDs, its rows must be where they were.
+    """
+    problems = []
+    without = set(cold_item_ids).symmetric_difference(table.in_use().item_ids)
+    if without:
+        problems.append(
+            f"{len(without)} items have no cold semantic ID and should, or the reverse, "
+            f"among them {min(without)!r}."
+        )
+    if earlier is not None and earlier.warm_ids == table.warm_ids:
+        n_rows = len(earlier.ids.item_ids)
+        before, now = (
+            (each.ids.item_ids[:n_rows], each.ids.codes[:n_rows], each.ids.suffixes[:n_rows])
+            for each in (earlier, table)
+        )
+        if not all(np.array_equal(old, new) for old, new in zip(before, now, strict=True)):
+            problems.append("A semantic ID that was given before has moved.")
+    every_id = replace(
+        warm,
+        item_ids=np.concatenate([warm.item_ids, table.ids.item_ids]),
+        codes=np.concatenate([warm.codes, table.ids.codes]),
+        suffixes=np.concatenate([warm.suffixes, table.ids.suffixes]),
+    )
+    return [*problems, *_range_problems(every_id), *_uniqueness_problems(every_id)]
 
 
 def _item_problems(semantic_ids: SemanticIds, embedded_item_ids: Sequence[str]) -> list[str]:

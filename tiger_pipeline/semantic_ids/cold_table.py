@@ -160,7 +160,7 @@ class ColdTable:
             suffixes[: len(before)], np.concatenate([warm.suffixes, self.ids.suffixes])
         ):
             raise ArtifactMismatchError(
-                f"The suffixes of the warm and cold semantic IDs are not those of one table. {_AGAIN}"
+                f"The warm and cold semantic IDs have suffixes that do not go together. {_AGAIN}"
             )
         return replace(
             self,

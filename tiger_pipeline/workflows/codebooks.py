@@ -1,7 +1,7 @@
 """Fit a variant's quantizer, and give every warm item its semantic ID with it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from tiger_pipeline.encoding.embedding_table import vectors_of
 from tiger_pipeline.errors import ArtifactMismatchError
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.quantization.config import QuantizerConfig
+from tiger_pipeline.quantization.drift import error_percentiles
 from tiger_pipeline.quantization.quantizer import (
     fit_quantizer,
     load_quantizer,
@@ -31,11 +32,13 @@ class CodebookFacts:
         embeddings_fingerprint: of the table they were fitted on.
         statistics: see `quantization.statistics.code_statistics`.
         seconds: of fitting.
+        error_percentiles: see `quantization.drift.error_percentiles`.
     """
 
     embeddings_fingerprint: str
     statistics: dict[str, Any]
     seconds: float
+    error_percentiles: list[float] = field(default_factory=list)
 
 
 def fit_codebooks(
@@ -51,10 +54,13 @@ def fit_codebooks(
     vectors = vectors_of(embeddings)
     started = time.monotonic()
     quantizer = fit_quantizer(config, vectors, progress)
+    seconds = time.monotonic() - started
+    codes = quantizer.assign(vectors)
     facts = CodebookFacts(
         embeddings_fingerprint=fingerprint_table(embeddings),
-        seconds=time.monotonic() - started,
-        statistics=code_statistics(quantizer, vectors, quantizer.assign(vectors)),
+        seconds=seconds,
+        statistics=code_statistics(quantizer, vectors, codes),
+        error_percentiles=error_percentiles(quantizer, vectors, codes),
     )
     save_quantizer(directory, quantizer, vars(facts))
     return facts

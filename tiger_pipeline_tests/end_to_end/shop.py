@@ -1,8 +1,11 @@
 """A dataset small enough to run the whole pipeline on in seconds."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +67,25 @@ class Shop:
             *("--config-json", '{"execution": {"config": {"in_process": {}}}}'),
         )
 
+    @contextmanager
+    def daemon(self) -> Iterator[None]:
+        """Run `dagster-daemon` in the shop's DAGSTER_HOME until the block ends."""
+        with open(self.folder / "daemon.log", "w") as log:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("dagster-daemon")), "run"]
+                + ["-m", "tiger_pipeline.definitions"],
+                env=self.environment,
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(timeout=60)
+
 
 def make_shop(folder: Path, with_home: bool) -> Shop:
     """Write the raw files and presets; users read on in a series and sometimes change it."""
@@ -92,14 +114,15 @@ def make_shop(folder: Path, with_home: bool) -> Shop:
         (folder / "presets" / kind).mkdir(parents=True)
         for name, text in files.items():
             (folder / "presets" / kind / f"{name}.yaml").write_text(text)
-    return Shop(folder, _environment(folder, with_home))
+    return Shop(folder, shop_environment(folder, with_home))
 
 
 def _write(path: Path, header: str, rows: list[str]) -> None:
     path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
 
 
-def _environment(folder: Path, with_home: bool) -> dict[str, str]:
+def shop_environment(folder: Path, with_home: bool) -> dict[str, str]:
+    """Variables under which Dagster and `tiger` see the presets and the store in `folder` only."""
     environment = {
         **os.environ,
         "TIGER_CONFIG": str(folder / "presets"),

@@ -44,7 +44,7 @@ def read_leniently(path: Path, required: Sequence[str], quoted_tsv: bool) -> Ite
 
     Args:
         path: the file; decompressed on the way if its name ends in `.gz`.
-        required: columns that a table must have, in lower case. JSON lines may leave out what is not known.
+        required: columns that a table must have, in lower case; a JSON line may leave some out.
         quoted_tsv: whether cells of TSV files may be in double quotes, as those of CSV may.
 
     Raises:
@@ -81,8 +81,12 @@ def _delimited_rows(
     with open_binary(path) as file:
         # Bytes that are not UTF-8 become lone surrogates, which tell their row apart later.
         lines = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-        quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-        reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+        reader = csv.reader(
+            lines,
+            delimiter=delimiter,
+            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+            strict=True,
+        )
         try:
             header = [name.strip().lower() for name in next(reader)]
         except StopIteration:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from tiger_pipeline.orchestration.checks import blocking_check, check_result
 from tiger_pipeline.orchestration.partitions import dataset_partitions
+from tiger_pipeline.orchestration.previews import rejected_preview
 from tiger_pipeline.orchestration.progress import progress_of
 from tiger_pipeline.orchestration.resources import SettingsResource
 from tiger_pipeline.orchestration.results import table_result
@@ -17,10 +18,11 @@ GROUP = "catalog"
     partitions_def=dataset_partitions,
     outs={
         "items": dg.AssetOut(
-            description="Items after filtering, one row an item, in the source's order.",
+            description="Items after filtering, one row an item, in the source's order; then "
+            "those that arrived in its folder incoming/.",
             group_name=GROUP,
             kinds={"pandas", "parquet"},
-            code_version="1",
+            code_version="2",
             io_manager_key="tables",
         ),
         "interactions": dg.AssetOut(
@@ -47,15 +49,26 @@ GROUP = "catalog"
 )
 @clear_user_errors
 def catalog(context: dg.AssetExecutionContext, settings: SettingsResource):
-    """Read a dataset's raw files, filter them (k-core, rating), order and split the histories."""
+    """Read a dataset's raw files, filter them (k-core, rating), order and split the histories.
+
+    Broken rows of incoming files are set aside into incoming/rejected/ with their reasons.
+    """
     from pathlib import Path
 
     from tiger_pipeline.catalog import checks
     from tiger_pipeline.catalog.build import build_catalog
+    from tiger_pipeline.catalog.rejected import write_rejected
 
     config = settings.for_dataset(context.partition_key).data
     built = build_catalog(config, Path.cwd(), progress_of(context))
-    items, interactions = built.items, built.interactions
+    items, interactions, arrivals = built.items, built.interactions, built.arrivals
+    assert arrivals is not None
+    rejected_files = write_rejected(arrivals.folder, arrivals.rejected)
+    if arrivals.rejected:
+        context.log.warning(
+            f"{len(arrivals.rejected):,} incoming rows were rejected; see "
+            + ", ".join(map(str, rejected_files))
+        )
     item_problems = checks.check_items(items, interactions)
     interaction_problems = checks.check_interactions(interactions, items)
     target_problems = checks.check_no_target_in_training(
@@ -65,7 +78,11 @@ def catalog(context: dg.AssetExecutionContext, settings: SettingsResource):
         table_result(
             items,
             asset_key="items",
-            metadata=built.counts.as_dict(),
+            metadata={
+                **built.counts.as_dict(),
+                **arrivals.counts(),
+                "rejected_rows_first": rejected_preview(arrivals.rejected),
+            },
             check_results=[check_result("items_are_sound", "items", item_problems)],
         ),
         table_result(

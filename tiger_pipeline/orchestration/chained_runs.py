@@ -1,0 +1,36 @@
+"""Asset runs that an op starts one after another, because one job takes one kind of partition."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+
+def run_asset_job(
+    context: dg.OpExecutionContext,
+    job: str,
+    partition_key: str,
+    overrides: Sequence[str] = (),
+) -> dg.ExecuteInProcessResult:
+    """Run an asset job of this code location in the step's own process, as a run of its own.
+
+    Args:
+        context: of the op.
+        job: name of the asset job.
+        partition_key: of all its assets.
+        overrides: `section.key=value` strings for the resource `settings`.
+    """
+    context.log.info(f"Running {job} for {partition_key}")
+    return context.repository_def.get_job(job).execute_in_process(
+        run_config={"resources": {"settings": {"config": {"overrides": list(overrides)}}}},
+        partition_key=partition_key,
+        instance=context.instance,
+        raise_on_error=False,
+    )
+
+
+def failure_of(job: str, partition_key: str, result: dg.ExecuteInProcessResult) -> dg.Failure:
+    """The failure of an op whose asset run failed; its run has the reason."""
+    return dg.Failure(
+        f"{job} failed for {partition_key}; see its run {result.run_id} for the reason.",
+        allow_retries=False,
+    )
