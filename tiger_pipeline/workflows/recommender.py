@@ -102,23 +102,12 @@ def load_recommenders(
 def cold_text_of(semantic_ids: SemanticIds, embeddings: "pa.Table | None") -> np.ndarray | None:
     """Text embeddings float32[n_cold, d] of the cold items; None without embeddings or cold items.
 
-    A withdrawn item that has none, as it left the catalog, is given the mean of all: histories may
-    still hold it.
-
     Raises:
-        ArtifactMismatchError: an item that is not withdrawn has no embedding.
+        ArtifactMismatchError: an item has no embedding.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if embeddings is None or not semantic_ids.n_cold:
         return None
     item_ids = pa.array(semantic_ids.item_ids[semantic_ids.is_cold], pa.string())
-    is_there = pc.is_in(item_ids, value_set=embeddings["item_id"]).to_numpy(zero_copy_only=False)
-    needed = semantic_ids.is_available[semantic_ids.is_cold]
-    vectors = vectors_of(embeddings)
-    text = np.tile(vectors.mean(axis=0), (len(item_ids), 1)).astype(np.float32)
-    text[is_there | needed] = vectors_of(
-        select_items(embeddings, item_ids.filter(pa.array(is_there | needed)))
-    )
-    return text
+    return vectors_of(select_items(embeddings, item_ids))

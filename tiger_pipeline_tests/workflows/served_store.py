@@ -9,7 +9,7 @@ from tiger_pipeline.catalog.sequences import SPLITS, UserSequences
 from tiger_pipeline.configuration.settings import Settings, parse_settings
 from tiger_pipeline.encoding.embedding_table import list_array_of
 from tiger_pipeline.progress import NoProgress
-from tiger_pipeline.semantic_ids.cold_table import ColdTable
+from tiger_pipeline.semantic_ids.cold_table import ColdTable, Version
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.store import ArtifactStore
 from tiger_pipeline.storage.tables import write_table
@@ -63,7 +63,8 @@ def make_store(root: Path, kind: str) -> ArtifactStore:
     store = ArtifactStore(root)
     codes = np.random.default_rng(0).integers(4, size=(len(ITEM_IDS), 3)).astype(np.int32)
     warm = SemanticIds.from_codes(ITEM_IDS[:N_ITEMS], codes[:N_ITEMS], (4, 4, 4))
-    cold = ColdTable.empty(warm).appended(
+    version = Version(1, "2024-05-01T00:00:00+00:00", N_COLD, 0, 0, 0, N_COLD, 0, warm.fingerprint)
+    cold = ColdTable.empty(warm, [version]).appended(
         warm, ITEM_IDS[N_ITEMS:], codes[N_ITEMS:], ["hash"] * N_COLD, version=1
     )
     titles = [f"Book {k}" for k in range(len(ITEM_IDS))]

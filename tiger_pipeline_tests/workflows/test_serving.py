@@ -52,10 +52,10 @@ def test_the_share_of_cold_items_is_that_of_the_settings_or_of_the_question(stor
     recommender = load(store)
     shares = {}
     for epsilon in (None, 0.0, 1.0):
-        answers = recommender.recommend_batch([[item] for item in ITEM_IDS], 10, epsilon)
+        answers = recommender.recommend_batch([[item] for item in ITEM_IDS], 20, epsilon)
         shares[epsilon] = max(sum(item.is_cold_start for item in answer) for answer in answers)
     assert shares[0.0] == 0
-    assert 1 <= shares[None] <= 2 < shares[1.0]
+    assert 1 <= shares[None] <= 4 < shares[1.0]
 
 
 def test_a_batch_is_its_requests_one_by_one(store: ArtifactStore):
@@ -74,7 +74,7 @@ def test_a_filter_keeps_items_out(store: ArtifactStore):
 
 
 def test_an_unknown_item_is_named_with_near_ones(store: ArtifactStore):
-    with pytest.raises(InputError, match="Item 'itm3' is not among the 36 items.*'item3'"):
+    with pytest.raises(InputError, match=r"Item 'itm3' is not among the 36 items.*'item3'"):
         load(store).recommend(["itm3"])
     with pytest.raises(InputError, match="Its title fits 'item12'"):
         load(store).recommend(["book 12"])
