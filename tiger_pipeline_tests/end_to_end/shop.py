@@ -24,6 +24,8 @@ evaluation: {beams: 20, sasrec: {width: 16, training: {max_epochs: 2}}}
 """
 VARIANTS = {"plain": "", "by_chance": "model: {quantizer: {kind: random, codewords: 8}}"}
 
+DAEMON = (str(Path(sys.executable).with_name("dagster-daemon")),)
+
 SERIES = ("Dragon Tales", "Garden Year", "Bread Book", "Star Atlas")
 VOLUMES = 10
 USERS = 120
@@ -72,8 +74,7 @@ class Shop:
         """Run `dagster-daemon` in the shop's DAGSTER_HOME until the block ends."""
         with open(self.folder / "daemon.log", "w") as log:
             process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("dagster-daemon")), "run"]
-                + ["-m", "tiger_pipeline.definitions"],
+                [*DAEMON, "run", "-m", "tiger_pipeline.definitions"],
                 env=self.environment,
                 cwd=self.folder,
                 stdout=log,

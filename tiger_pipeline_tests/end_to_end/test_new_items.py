@@ -100,7 +100,7 @@ def test_twenty_items_arrive(shop: Shop):
     cold_before = table(shop, "cold_semantic_ids/shop/plain")
     lines = (shop.raw / "items.tsv").read_bytes().splitlines()[1:]
     duplicates = [b"D%d\t" % i + lines[i].split(b"\t", 1)[1] for i in range(DUPLICATES)]
-    broken = [b"B0\t\tLoom Lane\t", b"B1\tSilk \xff\xfe Scarf\tLoom Lane\tArts > Silk"]
+    broken = [b"B0\t\t\t", b"B1\tSilk \xff\xfe Scarf\tLoom Lane\tArts > Silk"]
     drop(shop, "monday.tsv", [line.encode() for line in NEW] + duplicates + broken)
     growing = drop(shop, "tuesday.tsv", [b"T0\tA title that is still bei"], age=0)
 

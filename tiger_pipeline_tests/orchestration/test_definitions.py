@@ -60,7 +60,7 @@ def test_a_new_item_reaches_codebooks_only_through_the_barrier():
     assert {key.to_user_string() for key in parents} == {"warm_item_embeddings"}
 
 
-def test_every_check_blocks():
+def test_every_check_blocks_but_the_one_that_advises():
     graph = defs.resolve_asset_graph()
     checks = graph.asset_check_keys
     assert {key.name for key in checks} == {
@@ -69,9 +69,12 @@ def test_every_check_blocks():
         "no_target_in_training",
         "embeddings_are_sound",
         "semantic_ids_are_sound",
+        "cold_semantic_ids_are_sound",
+        "codebooks_fit_new_items",
         "every_interaction_has_an_embedding",
     }
-    assert all(graph.get_check_spec(key).blocking for key in checks)
+    lenient = [key.name for key in checks if not graph.get_check_spec(key).blocking]
+    assert lenient == ["codebooks_fit_new_items"]
 
 
 @pytest.mark.parametrize("overrides", [["training.max_epochs=3"], []])
