@@ -87,7 +87,7 @@ def picture_of(report: ColdStartReport) -> bytes:
         }
         for targets in ("all", "cold")
     }
-    panels[f"Recall@K at ε = {epsilon:g}, all targets"] = {
+    panels[f"Recall@K, all, ε = {epsilon:g}"] = {
         model: (
             values.cutoffs,
             [values.get(model, "all", epsilon, cutoff, "recall") for cutoff in values.cutoffs],

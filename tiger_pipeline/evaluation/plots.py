@@ -165,7 +165,7 @@ def cold_start_curves(
         for color, (model, (x, y)) in zip(cycle(_CURVES), curves.items(), strict=False):
             measured = [np.nan if value is None else value for value in y]
             panel.plot(x, measured, color, linewidth=1.8, marker="o", markersize=3, label=model)
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.05 * panel.get_ylim()[1])
         _label(panel, name, x_title, "")
     axes[0].legend(fontsize=7.5, frameon=False, loc="lower right")
     figure.suptitle(title, fontsize=9, color=INK)

@@ -3,12 +3,9 @@
 A search of one trie of all items would let cold items take the places of warm ones, and the other
 way round, before anyone could choose how many of each to recommend. Apart, the warm items are
 found as if no item had ever come, and the best cold ones are found however low they rank.
-
-A cold item is found by the codes of its levels alone (TIGER, arXiv:2305.05065, §4.3: "unseen items
-with the same first three tokens"): its suffix is one that no generator was trained on.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,9 +14,22 @@ from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
 
+@dataclass(frozen=True)
+class ColdItemTries:
+    """What a search of cold items needs.
+
+    Attributes:
+        trie: of the cold items that may be recommended.
+        trained: of all items that the generator was trained on; see `cold_trie`.
+    """
+
+    trie: SemanticIdTrie
+    trained: SemanticIdTrie
+
+
 def catalog_tries(
     semantic_ids: SemanticIds, allowed: np.ndarray | None = None
-) -> tuple[SemanticIdTrie, SemanticIdTrie | None]:
+) -> tuple[SemanticIdTrie, ColdItemTries | None]:
     """The tries of the warm and of the cold items that may be recommended.
 
     Args:
@@ -27,7 +37,7 @@ def catalog_tries(
         allowed: bool[n_items], further items that are left out have False. None: all are allowed.
 
     Returns:
-        The trie of the warm items; that of the cold ones, or None where there are none.
+        The trie of the warm items; those of the cold ones, or None where there are none.
 
     Raises:
         InputError: no warm item may be recommended.
@@ -41,7 +51,11 @@ def catalog_tries(
             "No item that the generator was trained on may be recommended: all are withdrawn or "
             "left out by the filter. Widen the filter."
         )
-    return _trie_of(semantic_ids, warm), _trie_of(semantic_ids, cold) if cold.any() else None
+    warm_trie = _trie_of(semantic_ids, warm)
+    if not cold.any():
+        return warm_trie, None
+    trained = SemanticIdTrie.from_semantic_ids(semantic_ids.warm)
+    return warm_trie, ColdItemTries(_trie_of(semantic_ids, cold), trained)
 
 
 def _trie_of(semantic_ids: SemanticIds, wanted: np.ndarray) -> SemanticIdTrie:

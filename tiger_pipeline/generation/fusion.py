@@ -15,6 +15,7 @@ from torch import Tensor
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.generation.beam_search import beam_search, largest
+from tiger_pipeline.generation.catalog_tries import ColdItemTries
 from tiger_pipeline.generation.cold_share import WarmAndCold
 from tiger_pipeline.generation.exclusion import closed_states
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes
@@ -99,25 +100,25 @@ class FusedRecommender:
         beams: int,
         users_per_batch: int,
         device: ComputeDevice | None = None,
-        cold_trie: SemanticIdTrie | None = None,
+        cold: ColdItemTries | None = None,
     ) -> None:
         """Search `trie` with `model` beside the other scores.
 
         Args:
             model: moved to `device` and used as it is at the time of each call.
             trie: of the semantic IDs that the model was built for.
-            prior: over the same items, and over those of `cold_trie`.
+            prior: over the same items, and over those of `cold`.
             weights: of the scores.
             beams: width of the search, and number of items that each other score proposes; at
                 least the number of items that will be asked for.
             users_per_batch: users searched for together; bounds memory.
             device: default: a GPU where there is one.
-            cold_trie: of the cold items that the model was told of (`Generator.on_catalog`).
+            cold: tries of the cold items that the model was told of (`Generator.on_catalog`).
 
         Raises:
             ArtifactMismatchError: the trie's codebooks are not those of the model.
         """
-        searcher = Searcher(model, trie, beams, users_per_batch, device, cold_trie)
+        searcher = Searcher(model, trie, beams, users_per_batch, device, cold)
         self._searcher = searcher
         self._model = model
         self._prior = prior

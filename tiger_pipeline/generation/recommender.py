@@ -10,7 +10,9 @@ from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice, choose_device
 from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
 from tiger_pipeline.generation.beam_search import beam_search
+from tiger_pipeline.generation.catalog_tries import ColdItemTries
 from tiger_pipeline.generation.cold_share import WarmAndCold
+from tiger_pipeline.generation.cold_trie import ColdTrie
 from tiger_pipeline.generation.exclusion import closed_states
 from tiger_pipeline.generation.generator import Generator, Prefixes
 from tiger_pipeline.generation.recommendations import Recommendations
@@ -37,7 +39,7 @@ class Searcher:
         beams: int,
         users_per_batch: int,
         device: ComputeDevice | None,
-        cold_trie: SemanticIdTrie | None,
+        cold: ColdItemTries | None,
     ) -> None:
         """See `GeneratorRecommender`."""
         if trie.codebook_sizes != model.codebook_sizes:
@@ -50,7 +52,9 @@ class Searcher:
         self._model = model.to(self._device.device)
         self._users_per_batch = users_per_batch
         self.trie = trie_tensors(trie, self._device.device)
-        self.cold_trie = None if cold_trie is None else trie_tensors(cold_trie, self.trie.device)
+        self.cold_trie = None
+        if cold is not None:
+            self.cold_trie = ColdTrie(cold.trie, cold.trained, self.trie.device)
         self.beams = beams
 
     def check_length(self, top_k: int) -> None:
@@ -96,7 +100,7 @@ class GeneratorRecommender:
         beams: int,
         users_per_batch: int,
         device: ComputeDevice | None = None,
-        cold_trie: SemanticIdTrie | None = None,
+        cold: ColdItemTries | None = None,
     ) -> None:
         """Search `trie` with `model`.
 
@@ -106,12 +110,12 @@ class GeneratorRecommender:
             beams: width of the search; at least the number of items that will be asked for.
             users_per_batch: users searched for together; bounds memory.
             device: default: a GPU where there is one.
-            cold_trie: of the cold items that the model was told of (`Generator.on_catalog`).
+            cold: tries of the cold items that the model was told of (`Generator.on_catalog`).
 
         Raises:
             ArtifactMismatchError: the trie's codebooks are not those of the model.
         """
-        self._searcher = Searcher(model, trie, beams, users_per_batch, device, cold_trie)
+        self._searcher = Searcher(model, trie, beams, users_per_batch, device, cold)
         self._model = model
 
     @torch.inference_mode()

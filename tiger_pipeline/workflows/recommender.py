@@ -84,9 +84,9 @@ def load_recommenders(
     """
     text = cold_text_of(semantic_ids, embeddings)
     model = load_generator(directory, semantic_ids, text)
-    trie, cold_trie = catalog_tries(semantic_ids, allowed)
+    trie, cold = catalog_tries(semantic_ids, allowed)
     widths = (config.beams, config.users_per_batch)
-    codes_alone = GeneratorRecommender(model, trie, *widths, cold_trie=cold_trie)
+    codes_alone = GeneratorRecommender(model, trie, *widths, cold=cold)
     if not isinstance(model, DenseGenerator):
         return codes_alone, None
     n_warm = semantic_ids.n_warm
@@ -95,7 +95,7 @@ def load_recommenders(
     if text is not None and model.text_embeddings is not None:
         prior = CatalogPrior(prior, nearest_warm_items(text, model.text_embeddings), n_warm)
     weights = read_fusion_weights(directory)
-    fused = FusedRecommender(model, trie, prior, weights, *widths, cold_trie=cold_trie)
+    fused = FusedRecommender(model, trie, prior, weights, *widths, cold=cold)
     return fused, codes_alone
 
 

@@ -1,6 +1,7 @@
 """Trained generators on a table that grew: what was known stays, what came is found."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,6 @@ from tiger_pipeline_tests.generation.catalogs import (
     random_text_embeddings,
 )
 from tiger_pipeline_tests.generation.item_decoders import (
-    codes_logp,
     context_after,
     item_decoder,
 )
@@ -44,10 +44,13 @@ WEIGHTS = FusionWeights(codes=0.7, dense=1.0, prior=0.3)
 
 
 def grown() -> SemanticIds:
-    """Eight cold items: two on the codes of warm ones, two on the same new codes."""
+    """Eight cold items: two on the codes of warm ones, two on the same ones, one on new codes."""
     codes = np.random.default_rng(9).integers((4, 3, 3), size=(N_COLD, 3))
     codes[0], codes[1] = WARM.codes[0], WARM.codes[np.argmax(~WARM.needs_suffix)]
     codes[3] = codes[2]
+    known = {tuple(row) for row in WARM.codes.tolist()}
+    new = [row for row in product(range(4), range(3), range(3)) if row not in known]
+    codes[4] = new[0]
     cold = SemanticIds.from_codes([f"c{k}" for k in range(N_COLD)], codes, WARM.codebook_sizes)
     suffixes = np.array([(WARM.codes == row).all(axis=1).sum() for row in codes])
     return WARM.grown(replace(cold, suffixes=cold.suffixes + suffixes.astype(np.int32)))
@@ -69,8 +72,8 @@ def on_catalog(kind: str) -> Generator:
 
 
 def apart(model: Generator, histories, top_k: int = 40, allowed=None) -> WarmAndCold:
-    trie, cold_trie = catalog_tries(GROWN, allowed)
-    recommender = GeneratorRecommender(model, trie, 40, 3, cold_trie=cold_trie)
+    trie, cold = catalog_tries(GROWN, allowed)
+    recommender = GeneratorRecommender(model, trie, 40, 3, cold=cold)
     return recommender.recommend_apart(histories, top_k, exclude_seen=True)
 
 
@@ -94,14 +97,32 @@ def test_every_cold_item_is_found_once_and_none_that_was_seen(kind: str):
         assert sorted(found) == sorted(unseen)
 
 
-def test_a_cold_item_has_the_probability_of_its_codes_alone():
+def cold_logp(model: Generator, histories, row: int, item: int) -> float:
+    """By the rule: the longest prefix that warm items have, shared out among these."""
+    codes = GROWN.codes[item]
+    with torch.inference_mode():
+        prefixes = model.encode(model.history_examples(histories).batch(np.array([row])))
+        total, sharing = 0.0, np.ones(N_WARM, dtype=bool)
+        for level, code in enumerate(codes):
+            narrower = sharing & (WARM.codes[:, level] == code)
+            if not narrower.any():
+                break
+            sharing = narrower
+            total += prefixes.logp[0, 0, code].item()
+            if level + 1 < len(codes):
+                zero = torch.zeros((1, 1), dtype=torch.int64)
+                prefixes = prefixes.extend(zero, zero + int(code))
+    return total - np.log(sharing.sum())
+
+
+@pytest.mark.parametrize("kind", ["decoder", "t5", "item_decoder"])
+def test_a_cold_item_is_as_probable_as_the_mean_item_with_its_longest_known_prefix(kind: str):
     histories = random_histories(4, 5, N_WARM)
-    model = on_catalog("item_decoder")
+    model = on_catalog(kind)
     cold = apart(model, histories).cold
     for row in range(len(histories)):
-        context = context_after(model, histories[row])
         scores = {
-            item: codes_logp(model, GROWN, context, item) for item in range(N_WARM, N_WARM + N_COLD)
+            item: cold_logp(model, histories, row, item) for item in range(N_WARM, N_WARM + N_COLD)
         }
         for item, logp in zip(cold.items[row, :N_COLD], cold.logp[row, :N_COLD], strict=True):
             assert logp == pytest.approx(scores[int(item)], abs=1e-4)
@@ -163,12 +184,12 @@ def test_the_dense_head_scores_cold_items_beside_the_warm_ones():
 
 
 def fused(model, ids: SemanticIds, allowed=None, training=None) -> FusedRecommender:
-    trie, cold_trie = catalog_tries(ids, allowed)
+    trie, cold = catalog_tries(ids, allowed)
     prior = item_prior(training or random_histories(8, 40, N_WARM), N_WARM)
     if ids.n_cold:
         neighbors = nearest_warm_items(COLD_TEXT, model.text_embeddings)
         prior = CatalogPrior(prior, neighbors, N_WARM)
-    return FusedRecommender(model, trie, prior, WEIGHTS, 40, 3, cold_trie=cold_trie)
+    return FusedRecommender(model, trie, prior, WEIGHTS, 40, 3, cold=cold)
 
 
 def test_the_fused_warm_ranking_stays_bit_for_bit():
@@ -193,7 +214,6 @@ def test_fused_scores_of_cold_items_are_the_weighted_sums():
         dense = model.encode(batch).item_logp().numpy()
         for row in range(5):
             warm_part = [item for item in histories[row].tolist() if item < N_WARM]
-            context = context_after(model, histories[row])
             unseen = sorted(set(range(N_COLD)) - {i - N_WARM for i in histories[row].tolist()})
             assert (found.items[row] >= 0).sum() == len(unseen)
             for item, score in zip(found.items[row], found.logp[row], strict=True):
@@ -201,7 +221,7 @@ def test_fused_scores_of_cold_items_are_the_weighted_sums():
                     continue
                 similar = prior.logp(histories_of([warm_part]), neighbors[[item - N_WARM]])
                 expected = (
-                    WEIGHTS.codes * codes_logp(model, GROWN, context, int(item))
+                    WEIGHTS.codes * cold_logp(model, histories, row, int(item))
                     + WEIGHTS.dense * dense[row, item]
                     + WEIGHTS.prior * np.log(np.exp(similar).mean())
                 )
