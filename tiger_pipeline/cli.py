@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
 
     _add_documents(commands)
+    _add_recommend(commands)
 
     listing = commands.add_parser("list", help="list the datasets and variants that can be run")
     listing.set_defaults(run=_list)
@@ -110,6 +112,60 @@ def _add_documents(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     _add_overrides(sweep)
     sweep.add_argument("--out", type=Path, metavar="FILE", help="default: docs/sweeps/NAME.md")
     sweep.set_defaults(run=_sweep)
+
+
+def _add_recommend(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    recommend = commands.add_parser(
+        "recommend", help="ask a finished generator what comes next after some items"
+    )
+    recommend.add_argument("--dataset", required=True)
+    recommend.add_argument("--variant", required=True)
+    recommend.add_argument(
+        "--history",
+        required=True,
+        metavar="ITEM,ITEM,…",
+        help="item ids, oldest first",
+    )
+    recommend.add_argument("--top-k", type=int, default=10, help="(default: %(default)s)")
+    recommend.add_argument(
+        "--epsilon",
+        type=float,
+        help="largest share of cold-start items (default: evaluation.epsilon)",
+    )
+    recommend.add_argument(
+        "--available", type=Path, metavar="FILE", help="item ids, one a line: only these"
+    )
+    for name, meaning in (("only", "at least one must hold"), ("never", "none may hold")):
+        recommend.add_argument(
+            f"--{name}",
+            metavar="FIELD=TEXT",
+            action="append",
+            default=[],
+            help=f"rule on an item's field; {meaning} (repeatable)",
+        )
+    recommend.set_defaults(run=_recommend)
+
+
+def _recommend(options: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    from tiger_pipeline.workflows.item_filter import ItemFilter
+    from tiger_pipeline.workflows.serving import load_recommender
+
+    item_filter = ItemFilter(options.available, options.only, options.never)
+    recommender = load_recommender(options.dataset, options.variant, item_filter)
+    loaded = time.perf_counter()
+    history = [item.strip() for item in options.history.split(",") if item.strip()]
+    found = recommender.recommend(history, options.top_k, options.epsilon)
+    answered = time.perf_counter()
+    print("After:")
+    for item_id in history:
+        print(f"      {item_id}  {recommender.catalog.title(item_id)}")
+    print("Next:")
+    for item in found:
+        mark = " (cold start)" if item.is_cold_start else ""
+        print(f"  {item.rank:>3} {item.item_id}  {item.title}{mark}  {item.score:.3f}")
+    print(f"Loaded in {loaded - started:.2f} s, answered in {answered - loaded:.3f} s.")
+    return 0
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -54,6 +54,11 @@ class Histories:
         positions = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
         return Histories(self.users[rows], offsets, self.items[positions])
 
+    def only(self, keep: np.ndarray) -> "Histories":
+        """The same sequences with no more than the interactions where `keep` (bool[total])."""
+        offsets = np.concatenate([[0], np.cumsum(keep)])[self.offsets].astype(np.int64)
+        return Histories(self.users, offsets, self.items[keep])
+
 
 @dataclass(frozen=True)
 class UserSequences:

@@ -39,6 +39,29 @@ class SasrecConfig(StrictConfig):
 _Width = Annotated[int, Field(ge=1)]
 
 
+class ColdStartConfig(StrictConfig):
+    """The cold-start protocol (asset `cold_start_metrics`)."""
+
+    held_out_share: float = Field(
+        0.05, gt=0, lt=1, description="Of the test targets' items, held out of training entirely."
+    )
+    seed: int = Field(0, ge=0, description="Of the draw of these items.")
+    cutoffs: tuple[int, ...] = Field((5, 10, 20), min_length=1)
+    epsilons: tuple[float, ...] = Field(
+        (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+        min_length=1,
+        description="Largest shares of cold-start items that are measured.",
+    )
+
+    @model_validator(mode="after")
+    def _in_range(self) -> "ColdStartConfig":
+        if min(self.cutoffs) < 1:
+            raise ValueError("cutoffs must be positive")
+        if min(self.epsilons) < 0 or max(self.epsilons) > 1:
+            raise ValueError("epsilons must be within 0 and 1")
+        return self
+
+
 class EvaluationConfig(StrictConfig):
     """What is measured, and how candidates are found."""
 
@@ -64,6 +87,13 @@ class EvaluationConfig(StrictConfig):
     sampling_seed: int = Field(0, ge=0, description="Of these draws.")
     users_per_batch: int = Field(256, ge=1)
     recommended_items: int = Field(20, ge=1, description="Length of a recommendation list.")
+    epsilon: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="ε: largest share of cold-start items in a recommendation list.",
+    )
+    cold_start: ColdStartConfig = ColdStartConfig()
     sasrec: SasrecConfig = SasrecConfig()
     codebook_drift: CodebookDriftConfig = CodebookDriftConfig()
 

@@ -159,6 +159,30 @@ def accuracy_bars(
     return figure_png(figure)
 
 
+def cold_start_curves(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float | None]]]],
+    x_titles: Sequence[str],
+    title: str,
+) -> bytes:
+    """One panel of curves beside another, one curve a model.
+
+    Args:
+        panels: by the panel's title: by model, the curve's x and y.
+        x_titles: what x is, a panel.
+        title: of the whole picture.
+    """
+    figure, axes = figure_panels(1, len(panels), height=3.1)
+    for panel, (name, curves), x_title in zip(axes, panels.items(), x_titles, strict=True):
+        for color, (model, (x, y)) in zip(cycle(_CURVES), curves.items(), strict=False):
+            measured = [np.nan if value is None else value for value in y]
+            panel.plot(x, measured, color, linewidth=1.8, marker="o", markersize=3, label=model)
+        panel.set_ylim(0, 1.05 * panel.get_ylim()[1])
+        label_panel(panel, name, x_title, "")
+    axes[0].legend(fontsize=7.5, frameon=False, loc="lower right")
+    figure.suptitle(title, fontsize=9, color=INK)
+    return figure_png(figure)
+
+
 def code_use(code_counts: Sequence[Sequence[int]], perplexities: Sequence[float | None]) -> bytes:
     """How many items use each codeword, most used first, one panel a level.
 

@@ -96,16 +96,21 @@ def read_description(directory: Path) -> dict[str, Any]:
     return _read_json(directory / _CONFIG)
 
 
-def load_generator(directory: Path, semantic_ids: SemanticIds) -> Generator:
+def load_generator(
+    directory: Path, semantic_ids: SemanticIds, cold_text: np.ndarray | None = None
+) -> Generator:
     """Read a trained generator, on the processor and in evaluation mode.
 
     Args:
         directory: written by `save_generator`.
-        semantic_ids: the table that it was trained on.
+        semantic_ids: the table that it was trained on, or one that grew from it.
+        cold_text: float32[n_cold, d], embeddings of the items that the table grew by, for a
+            generator that reads text.
 
     Raises:
         ArtifactError: a file is missing or unreadable.
         ArtifactMismatchError: it was trained on another table of semantic IDs.
+        InputError: it reads text, and there is not one embedding a cold item.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -120,21 +125,24 @@ def load_generator(directory: Path, semantic_ids: SemanticIds) -> Generator:
             f"{directory / _CONFIG} does not describe a generator of this version ({error}). "
             f"{_AGAIN}"
         ) from error
-    if trained_on != semantic_ids.fingerprint:
+    warm = semantic_ids.warm
+    if trained_on != warm.fingerprint:
         raise ArtifactMismatchError(
             f"The generator in {directory} is a checkpoint of another catalog: it was trained on "
             f"the {n_items} semantic IDs with fingerprint {trained_on}, and is used with "
-            f"{len(semantic_ids.item_ids)} of fingerprint {semantic_ids.fingerprint}. "
+            f"{len(warm.item_ids)} of fingerprint {warm.fingerprint}. "
             f"{_AGAIN}"
         )
     text = _read_text(directory) if config.reads_text else None
-    model = build_generator(config, semantic_ids, seed=0, text_embeddings=text)
+    model = build_generator(config, warm, seed=0, text_embeddings=text)
     try:
         model.load_state_dict(load_file(directory / _WEIGHTS))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise ArtifactError(
             f"{directory / _WEIGHTS} is missing or damaged ({error}). {_AGAIN}"
         ) from error
+    if semantic_ids.n_cold:
+        model.on_catalog(semantic_ids, cold_text)
     return model.eval()
 
 

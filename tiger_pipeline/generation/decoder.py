@@ -60,6 +60,9 @@ class Decoder(Generator):
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
 
+    def _read_catalog(self, semantic_ids: SemanticIds, text_embeddings: np.ndarray | None) -> None:
+        self.tokenizer = ItemTokenizer(semantic_ids)
+
     def training_examples(self, histories: Histories) -> TokenExamples:
         """Windows of at most `history_items` + 1 items (see `windows.training_windows`)."""
         windows = training_windows(histories, self.config.history_items)

@@ -15,8 +15,9 @@ from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.generation.beam_search import largest
 from tiger_pipeline.generation.exclusion import seen_matrix
 from tiger_pipeline.generation.exhaustive import all_item_logp
-from tiger_pipeline.generation.fusion import FusionWeights, ItemPrior, ScoredCandidates
+from tiger_pipeline.generation.fusion import FusionWeights, ScoredCandidates
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes, Generator, Prefixes
+from tiger_pipeline.generation.item_prior import ItemPrior
 from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations
 from tiger_pipeline.generation.recommender import Searcher
 from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_of_items
@@ -68,7 +69,7 @@ class ExactRecommender(ABC):
         Raises:
             ArtifactMismatchError: the trie's codebooks are not those of the model.
         """
-        self._searcher = Searcher(model, trie, 1, users_per_batch, device)
+        self._searcher = Searcher(model, trie, 1, users_per_batch, device, cold=None)
         self._model = model
         self._ways = states_of_items(self._searcher.trie)
 

@@ -7,7 +7,6 @@ are teacher-forced, the dense head is a softmax over the whole catalog.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,23 +15,17 @@ from torch import Tensor
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.generation.beam_search import beam_search, largest
+from tiger_pipeline.generation.catalog_tries import ColdItemTries
+from tiger_pipeline.generation.cold_share import WarmAndCold
 from tiger_pipeline.generation.exclusion import closed_states, seen_matrix
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes
+from tiger_pipeline.generation.item_prior import ItemPrior
 from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations
 from tiger_pipeline.generation.recommender import Searcher
 from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_of_items
+from tiger_pipeline.generation.trie_tensors import TrieTensors
 from tiger_pipeline.progress import NoProgress, Progress
-from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
-
-
-class ItemPrior(Protocol):
-    """Probabilities of the next item from something else than the network, such as counts."""
-
-    def recommend(self, histories: Histories, top_k: int, exclude_seen: bool) -> Recommendations:
-        """See `recommendations.Recommender.recommend`."""
-
-    def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
-        """Finite log-probabilities float[n, m] of items int[n, m], for each of n histories."""
+from tiger_pipeline.semantic_ids.trie import NO_STATE, SemanticIdTrie
 
 
 @dataclass(frozen=True)
@@ -83,6 +76,17 @@ class ScoredCandidates:
             allowed &= ~self.seen
         return np.where(allowed, scores, -np.inf).astype(np.float32)
 
+    def ranked(self, weights: FusionWeights, exclude_seen: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Items int64[n, m] and weighted sums float32[n, m], best first, `NO_ITEM` at the end.
+
+        Of equal sums, the lower item comes first.
+        """
+        scores = self.fused(weights, exclude_seen)
+        order = np.argsort(-scores, axis=1, kind="stable")
+        found = np.take_along_axis(scores, order, axis=1)
+        items = np.take_along_axis(self.items, order, axis=1)
+        return np.where(np.isfinite(found), items, NO_ITEM), found
+
 
 class FusedRecommender:
     """Ranks what codes, dense head and prior propose by all of their scores together."""
@@ -96,27 +100,31 @@ class FusedRecommender:
         beams: int | Sequence[int],
         users_per_batch: int,
         device: ComputeDevice | None = None,
+        cold: ColdItemTries | None = None,
     ) -> None:
         """Search `trie` with `model` beside the other scores.
 
         Args:
             model: moved to `device` and used as it is at the time of each call.
             trie: of the semantic IDs that the model was built for.
-            prior: over the same items.
+            prior: over the same items, and over those of `cold`.
             weights: of the scores.
             beams: width of the search, or widths by depth; the last one is also the number of
                 items that each other score proposes, and at least that which will be asked for.
             users_per_batch: users searched for together; bounds memory.
             device: default: a GPU where there is one.
+            cold: tries of the cold items that the model was told of (`Generator.on_catalog`).
 
         Raises:
             ArtifactMismatchError: the trie's codebooks are not those of the model.
         """
-        self._searcher = Searcher(model, trie, beams, users_per_batch, device)
+        searcher = Searcher(model, trie, beams, users_per_batch, device, cold)
+        self._searcher = searcher
         self._model = model
         self._prior = prior
         self._weights = weights
-        self._ways = states_of_items(self._searcher.trie)
+        self._warm = _Pool.of(searcher.trie)
+        self._cold = None if searcher.cold_trie is None else _Pool.of(searcher.cold_trie)
 
     @property
     def search(self) -> str:
@@ -130,66 +138,124 @@ class FusedRecommender:
         exclude_seen: bool,
         progress: Progress | None = None,
     ) -> Recommendations:
-        """See `recommendations.Recommender`; `logp` holds the weighted sums.
+        """See `recommendations.Recommender`; warm items only. `logp` holds the weighted sums.
 
         Raises:
             ConfigurationError: `top_k` is more than the width of the search.
         """
+        return self._rank([self._warm], histories, top_k, exclude_seen, progress)[0]
+
+    def recommend_apart(
+        self,
+        histories: Histories,
+        top_k: int,
+        exclude_seen: bool,
+        progress: Progress | None = None,
+    ) -> WarmAndCold:
+        """See `cold_share.ColdStartRecommender`; `logp` holds the weighted sums.
+
+        Raises:
+            ConfigurationError: `top_k` is more than the width of the search.
+        """
+        pools = [self._warm] if self._cold is None else [self._warm, self._cold]
+        lists = self._rank(pools, histories, top_k, exclude_seen, progress)
+        return WarmAndCold(*lists, *[Recommendations.empty(len(histories), 0)] * (2 - len(lists)))
+
+    def _rank(
+        self,
+        pools: Sequence["_Pool"],
+        histories: Histories,
+        top_k: int,
+        exclude_seen: bool,
+        progress: Progress | None,
+    ) -> list[Recommendations]:
         self._searcher.check_length(top_k)
-        items = np.full((len(histories), top_k), NO_ITEM, dtype=np.int32)
-        logp = np.full((len(histories), top_k), -np.inf, dtype=np.float32)
+        lists = [Recommendations.empty(len(histories), top_k) for _ in pools]
         task = (progress or NoProgress()).task("Recommending", len(histories), "users")
         with task as reported:
-            for rows, candidates in self.candidates(histories):
-                scores = candidates.fused(self._weights, exclude_seen)
-                # Stable: of equal scores, the lower item first.
-                order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
-                found = np.take_along_axis(scores, order, axis=1)
-                chosen = np.take_along_axis(candidates.items, order, axis=1)
-                items[rows, : order.shape[1]] = np.where(np.isfinite(found), chosen, NO_ITEM)
-                logp[rows, : order.shape[1]] = found
+            for rows, scored in self._scored(pools, histories):
+                for found, candidates in zip(lists, scored, strict=True):
+                    found.put(rows, *candidates.ranked(self._weights, exclude_seen))
                 reported.advance(len(rows))
-        return Recommendations(items, logp)
+        return lists
 
-    @torch.inference_mode()
     def candidates(self, histories: Histories) -> Iterator[tuple[np.ndarray, ScoredCandidates]]:
-        """Each user's candidates: the best unseen items by each score, and all seen items.
+        """Each user's warm candidates: the best unseen items by each score, and all seen items.
 
         Yields:
             Rows int64[n] of `histories` and their candidates, batch by batch.
         """
-        for rows, prefixes in self._searcher.encoded(histories, self._model.encode):
-            yield rows, self._score(histories.select(rows), prefixes)
+        for rows, (candidates,) in self._scored([self._warm], histories):
+            yield rows, candidates
 
-    def _score(self, histories: Histories, prefixes: DensePrefixes) -> ScoredCandidates:
-        searcher = self._searcher
-        dense = prefixes.item_logp()
+    @torch.inference_mode()
+    def _scored(
+        self, pools: Sequence["_Pool"], histories: Histories
+    ) -> Iterator[tuple[np.ndarray, list[ScoredCandidates]]]:
+        """Candidates of each pool; see `candidates`."""
+        for rows, prefixes in self._searcher.encoded(histories, self._model.encode):
+            users = histories.select(rows)
+            dense = prefixes.item_logp()
+            width = min(self._searcher.longest_list, dense.shape[1])
+            by_prior = torch.from_numpy(
+                self._prior.recommend(users, width, exclude_seen=True).items.astype(np.int64)
+            ).to(dense.device)
+            yield rows, [self._score(pool, users, prefixes, dense, by_prior) for pool in pools]
+
+    def _score(
+        self,
+        pool: "_Pool",
+        histories: Histories,
+        prefixes: DensePrefixes,
+        dense: Tensor,
+        by_prior: Tensor,
+    ) -> ScoredCandidates:
         seen = seen_matrix(histories, dense.shape[1], dense.device)
-        width = min(searcher.longest_list, dense.shape[1])
-        by_codes = beam_search(
-            prefixes, searcher.trie, searcher.beams, closed_states(histories, searcher.trie)
-        ).items
-        unseen, by_dense = largest(dense.masked_fill(seen, -torch.inf), width)
-        by_dense = by_dense.masked_fill(unseen == -torch.inf, NO_ITEM)
-        by_prior = torch.from_numpy(
-            self._prior.recommend(histories, width, exclude_seen=True).items.astype(np.int64)
-        ).to(dense.device)
-        items = _each_once(torch.cat([by_codes, by_dense, by_prior, _padded(histories, dense)], 1))
-        known = items.clamp(min=0)
+        closed = closed_states(histories, pool.trie)
+        by_codes = beam_search(prefixes, pool.trie, self._searcher.beams, closed).items
+        allowed = dense.masked_fill(seen | ~pool.is_in, -torch.inf)
+        best, by_dense = largest(allowed, min(self._searcher.longest_list, dense.shape[1]))
+        by_dense = by_dense.masked_fill(best == -torch.inf, NO_ITEM)
+        proposed = torch.cat([by_codes, by_dense, by_prior, _padded(histories, dense)], dim=1)
+        items = _each_once(proposed, pool.is_in)
+        is_item = items != NO_ITEM
+        # Whatever stands for no item is scored, too, but counts for nothing.
+        known = torch.where(is_item, items, pool.some_item)
         scores = torch.stack(
             [
-                semantic_id_logp(prefixes, searcher.trie, self._ways[known]),
+                semantic_id_logp(prefixes, pool.trie, pool.ways[known]),
                 dense.gather(1, known),
                 torch.from_numpy(self._prior.logp(histories, known.cpu().numpy())).to(dense),
             ],
             dim=2,
         )
-        is_item = items != NO_ITEM
         return ScoredCandidates(
             items=items.cpu().numpy(),
             logp=scores.masked_fill(~is_item.unsqueeze(2), 0).cpu().numpy(),
             seen=(seen.gather(1, known) & is_item).cpu().numpy(),
         )
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Items that are ranked among themselves: the warm ones, or the cold ones.
+
+    Attributes:
+        trie: of their semantic IDs.
+        ways: int64[n_items, depth + 1], see `teacher_forcing.states_of_items`.
+        is_in: bool[n_items], of all items, warm and cold.
+        some_item: int64[], one that is in.
+    """
+
+    trie: TrieTensors
+    ways: Tensor
+    is_in: Tensor
+    some_item: Tensor
+
+    @classmethod
+    def of(cls, trie: TrieTensors) -> "_Pool":
+        is_in = trie.leaf_of_item != NO_STATE
+        return cls(trie, states_of_items(trie), is_in, is_in.int().argmax())
 
 
 def _padded(histories: Histories, like: Tensor) -> Tensor:
@@ -201,13 +267,18 @@ def _padded(histories: Histories, like: Tensor) -> Tensor:
     return items.to(like.device)
 
 
-def _each_once(items: Tensor) -> Tensor:
+def _each_once(items: Tensor, is_in: Tensor) -> Tensor:
     """Rows of int64[n, m] in ascending order without repeats, `NO_ITEM` at the end.
+
+    Args:
+        items: with repeats, and `NO_ITEM` anywhere.
+        is_in: bool[n_items]; the other items are left out.
 
     Returns:
         int64[n, k], k the most items of any row.
     """
-    ordered = items.sort(dim=1).values
+    wanted = (items != NO_ITEM) & is_in[items.clamp(min=0)]
+    ordered = items.masked_fill(~wanted, NO_ITEM).sort(dim=1).values
     ordered[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = NO_ITEM
     is_item = ordered != NO_ITEM
     to_the_front = torch.argsort((~is_item).byte(), dim=1, stable=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.errors import ArtifactMismatchError
 from tiger_pipeline.generation.config import GeneratorConfig, ItemDecoderConfig
 from tiger_pipeline.semantic_ids.table import SemanticIds
 
@@ -65,7 +66,12 @@ class DensePrefixes(Prefixes, Protocol):
     """Prefixes of a generator that also scores items as wholes."""
 
     def item_logp(self) -> Tensor:
-        """float32[users, n_items], log-probabilities of the next item by the dense head."""
+        """Scores of all items by the dense head.
+
+        Returns:
+            float32[users, n_items + n_cold_items], log-probabilities among the warm items; that
+            of a cold item is by the same measure: its logit minus the warm items' normalizer.
+        """
 
 
 class TrainableNetwork(nn.Module, ABC):
@@ -84,6 +90,7 @@ class Generator(TrainableNetwork):
         semantic_ids_fingerprint: of the table whose codes it was built for.
         codebook_sizes: codes of each level, the suffix last if any item needs it.
         n_items: items of that table.
+        n_cold_items: items behind them in the table of `on_catalog`.
     """
 
     def __init__(
@@ -94,6 +101,7 @@ class Generator(TrainableNetwork):
         self.semantic_ids_fingerprint = semantic_ids.fingerprint
         self.codebook_sizes = codebook_sizes
         self.n_items = len(semantic_ids.item_ids)
+        self.n_cold_items = 0
 
     @property
     def text_embeddings(self) -> np.ndarray | None:
@@ -102,6 +110,33 @@ class Generator(TrainableNetwork):
         They are no weights: a checkpoint keeps them once, a training state not at all.
         """
         return None
+
+    def on_catalog(
+        self, semantic_ids: SemanticIds, text_embeddings: np.ndarray | None = None
+    ) -> None:
+        """From now on, know the items of a grown table: read them in histories, score them.
+
+        Changes no weight, and nothing about how warm items are read and scored.
+
+        Args:
+            semantic_ids: a table that grew from the one that the network was built for.
+            text_embeddings: float32[n_cold, d] of its cold items, for a network that reads text.
+
+        Raises:
+            ArtifactMismatchError: the table did not grow from that one.
+            InputError: the network reads text, and there is not one embedding a cold item.
+        """
+        if semantic_ids.warm.fingerprint != self.semantic_ids_fingerprint:
+            raise ArtifactMismatchError(
+                "The cold-start items belong to other warm items than those that this generator "
+                "was trained on. Materialize the asset cold_semantic_ids again."
+            )
+        self._read_catalog(semantic_ids, text_embeddings)
+        self.n_cold_items = semantic_ids.n_cold
+
+    @abstractmethod
+    def _read_catalog(self, semantic_ids: SemanticIds, text_embeddings: np.ndarray | None) -> None:
+        """Take into the network what `on_catalog` was given; it fits."""
 
     @abstractmethod
     def training_examples(self, histories: Histories) -> Examples:

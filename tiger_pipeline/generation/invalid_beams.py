@@ -37,7 +37,7 @@ def invalid_beam_share(
     Raises:
         ArtifactMismatchError: the trie's codebooks are not those of the model.
     """
-    searcher = Searcher(model, trie, beams, users_per_batch, device)
+    searcher = Searcher(model, trie, beams, users_per_batch, device, cold=None)
     invalid = 0.0
     for rows, prefixes in searcher.encoded(histories, model.encode):
         found = beam_search(prefixes, searcher.trie, beams, constrained=False)

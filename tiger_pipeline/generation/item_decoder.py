@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.errors import InputError
 from tiger_pipeline.generation.causal_blocks import Block
 from tiger_pipeline.generation.code_head import CodeHead
 from tiger_pipeline.generation.config import ItemDecoderConfig
@@ -72,7 +73,7 @@ class ItemDecoder(DenseGenerator):
         self.level_offsets = tokenizer.vocabulary.level_offsets
         self._add_frozen("tokens_of_item", tokenizer.tokens_of_item.astype(np.int64))
         self._add_frozen("needs_suffix", semantic_ids.needs_suffix)
-        self._add_frozen("text", _standardized(text_embeddings))
+        self._add_frozen("text", standardized(text_embeddings, text_embeddings))
         self._text_embeddings = text_embeddings
         self._semantic_id_trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
         self._trie_tensors = SparseTrie(self._semantic_id_trie, torch.device("cpu"))
@@ -113,6 +114,19 @@ class ItemDecoder(DenseGenerator):
         """See `Generator.text_embeddings`."""
         return self._text_embeddings
 
+    def _read_catalog(self, semantic_ids: SemanticIds, text_embeddings: np.ndarray | None) -> None:
+        if text_embeddings is None or len(text_embeddings) != semantic_ids.n_cold:
+            raise InputError(
+                "A generator of kind item_decoder reads the text embedding of every cold-start "
+                f"item: it needs {semantic_ids.n_cold:,}. Materialize the asset item_embeddings "
+                "again, then cold_semantic_ids."
+            )
+        device = self.text.device
+        tokens = ItemTokenizer(semantic_ids).tokens_of_item.astype(np.int64)
+        self.tokens_of_item = torch.from_numpy(tokens).to(device)
+        cold = torch.from_numpy(standardized(text_embeddings, self._text_embeddings))
+        self.text = torch.cat([self.text[: self.n_items], cold.to(device)])
+
     def training_examples(self, histories: Histories) -> ItemExamples:
         """Windows of at most `history_items` + 1 items (see `windows.training_windows`)."""
         windows = training_windows(histories, self.config.history_items)
@@ -124,7 +138,9 @@ class ItemDecoder(DenseGenerator):
         return ItemExamples(recent.offsets, recent.items)
 
     def item_vectors(self, known: Tensor | None = None) -> Tensor:
-        """Vectors [n_items, width] by which items are read and, by the dense head, scored.
+        """Vectors [n_items + n_cold_items, width] by which items are read and, densely, scored.
+
+        A cold item has no vector of its own: its codes and its text are all that is known.
 
         Args:
             known: bool[n_items], False for items that are to be seen by their codes and text
@@ -134,11 +150,11 @@ class ItemDecoder(DenseGenerator):
         if known is not None:
             own = own * known.unsqueeze(-1)
         codes = self.token_embedding(self.tokens_of_item[:, : self.levels]).sum(1)
-        return own + codes + self.text_projection(self.text)
+        return F.pad(own, (0, 0, 0, self.n_cold_items)) + codes + self.text_projection(self.text)
 
     @property
     def trie(self) -> SparseTrie:
-        """The semantic IDs of the catalog, on the network's device."""
+        """The semantic IDs that the network was built for, on its device."""
         device = self.tokens_of_item.device
         if self._trie_tensors.device != device:
             self._trie_tensors = SparseTrie(self._semantic_id_trie, device)
@@ -177,6 +193,7 @@ class ItemDecoder(DenseGenerator):
         vectors = self.following_embedding.weight
         if known is not None:
             vectors = vectors * known.unsqueeze(-1)
+        vectors = F.pad(vectors, (0, 0, 0, self.n_cold_items))
         place = torch.arange(items.shape[1], device=items.device)
         age = place.unsqueeze(1) - place
         weights = torch.sigmoid(self.following_decay) ** age.clamp(min=0) * (age >= 0)
@@ -249,7 +266,7 @@ class ItemDecoder(DenseGenerator):
         users = torch.arange(len(contexts), device=contexts.device)
         context = contexts[users, batch.lengths]
         directions = F.normalize(vectors, dim=-1)
-        keys = prefix_keys(self.trie, directions)
+        keys = prefix_keys(self.trie, directions[: self.n_items])
         states = torch.full((len(context), 1), ROOT, device=context.device)
         logits = self._code_logits(0, context, None, states, keys[0])
         return ItemDecoderPrefixes(
@@ -282,14 +299,14 @@ class ItemDecoder(DenseGenerator):
         )
 
 
-def _standardized(embeddings: np.ndarray) -> np.ndarray:
-    """Embeddings float32[n, d] moved to mean 0 and scaled to mean square 1.
+def standardized(embeddings: np.ndarray, warm: np.ndarray) -> np.ndarray:
+    """Embeddings float32[n, d], moved and scaled as brings `warm` to mean 0 and mean square 1.
 
     Language models put all texts near one another, far from the origin: without this, items would
     differ by little of their text's vector, and how much the text counts would depend on the model.
     """
-    centered = embeddings - embeddings.mean(axis=0)
-    return centered / max(float(np.sqrt(np.square(centered).mean())), 1e-12)
+    mean = warm.mean(axis=0)
+    return (embeddings - mean) / max(float(np.sqrt(np.square(warm - mean).mean())), 1e-12)
 
 
 @dataclass
@@ -301,7 +318,7 @@ class ItemDecoderPrefixes:
         level: level of the codes that `logp` is about.
         logp: float32[B, m, codes].
         context: [B, width].
-        directions: [n_items, width], the items' vectors at length 1.
+        directions: [n_items + n_cold_items, width], the items' vectors at length 1.
         keys: of the prefixes of each depth, see `prefix_keys`.
         codes_before: [B, m, width], summed embeddings of each beam's codes so far.
         states: int64[B, m], of the trie; `NO_STATE` for a beam whose codes no item has.
@@ -322,5 +339,8 @@ class ItemDecoderPrefixes:
 
     def item_logp(self) -> Tensor:
         """See `DensePrefixes.item_logp`."""
-        queries = self.model.dense_queries(self.context)
-        return (queries @ self.directions.T).float().log_softmax(-1)
+        queries, n_warm = self.model.dense_queries(self.context), self.model.n_items
+        warm, cold = self.directions.split([n_warm, self.model.n_cold_items])
+        logits = (queries @ warm.T).float()
+        cold_logits = (queries @ cold.T).float() - logits.logsumexp(-1, keepdim=True)
+        return torch.cat([logits.log_softmax(-1), cold_logits], dim=-1)

@@ -24,6 +24,20 @@ class Recommendations:
     items: np.ndarray
     logp: np.ndarray
 
+    @classmethod
+    def empty(cls, n: int, top_k: int) -> "Recommendations":
+        """Lists of n users in which there is no item yet."""
+        return cls(
+            np.full((n, top_k), NO_ITEM, dtype=np.int32),
+            np.full((n, top_k), -np.inf, dtype=np.float32),
+        )
+
+    def put(self, rows: np.ndarray, items: np.ndarray, logp: np.ndarray) -> None:
+        """Write ranked items and their scores, [m, any number], into the empty lists at `rows`."""
+        width = min(items.shape[1], self.items.shape[1])
+        self.items[rows, :width] = items[:, :width]
+        self.logp[rows, :width] = logp[:, :width]
+
 
 class Recommender(Protocol):
     """Anything that ranks the catalog for a user's history."""

@@ -10,10 +10,13 @@ from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice, choose_device
 from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
 from tiger_pipeline.generation.beam_search import beam_search, widths_by_depth
+from tiger_pipeline.generation.catalog_tries import ColdItemTries
+from tiger_pipeline.generation.cold_share import WarmAndCold
+from tiger_pipeline.generation.cold_trie import ColdTrie
 from tiger_pipeline.generation.exclusion import closed_states
 from tiger_pipeline.generation.generator import Generator, Prefixes
 from tiger_pipeline.generation.recommendations import Recommendations
-from tiger_pipeline.generation.trie_tensors import trie_tensors
+from tiger_pipeline.generation.trie_tensors import TrieTensors, trie_tensors
 from tiger_pipeline.progress import NoProgress, Progress
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
@@ -25,6 +28,7 @@ class Searcher:
 
     Attributes:
         trie: on the device.
+        cold_trie: likewise, of the cold items; None without any.
         beams: width of the search, or widths by depth; see `beam_search`.
         longest_list: how many items a search finds at most.
     """
@@ -36,6 +40,7 @@ class Searcher:
         beams: int | Sequence[int],
         users_per_batch: int,
         device: ComputeDevice | None,
+        cold: ColdItemTries | None,
     ) -> None:
         """See `GeneratorRecommender`."""
         if trie.codebook_sizes != model.codebook_sizes:
@@ -53,6 +58,9 @@ class Searcher:
         self._model = model.to(self._device.device)
         self._users_per_batch = users_per_batch
         self.trie = trie_tensors(trie, self._device.device)
+        self.cold_trie = None
+        if cold is not None:
+            self.cold_trie = ColdTrie(cold.trie, cold.trained, self.trie.device)
         self.beams = beams
         self.longest_list = widths_by_depth(beams, trie.depth)[-1]
 
@@ -105,6 +113,7 @@ class GeneratorRecommender:
         beams: int | Sequence[int],
         users_per_batch: int,
         device: ComputeDevice | None = None,
+        cold: ColdItemTries | None = None,
     ) -> None:
         """Search `trie` with `model`.
 
@@ -115,12 +124,13 @@ class GeneratorRecommender:
                 least the number of items that will be asked for.
             users_per_batch: users searched for together; bounds memory.
             device: default: a GPU where there is one.
+            cold: tries of the cold items that the model was told of (`Generator.on_catalog`).
 
         Raises:
             ArtifactMismatchError: the trie's codebooks are not those of the model.
             ConfigurationError: there are more widths than codes.
         """
-        self._searcher = Searcher(model, trie, beams, users_per_batch, device)
+        self._searcher = Searcher(model, trie, beams, users_per_batch, device, cold)
         self._model = model
 
     @property
@@ -136,22 +146,50 @@ class GeneratorRecommender:
         exclude_seen: bool,
         progress: Progress | None = None,
     ) -> Recommendations:
-        """See `recommendations.Recommender`.
+        """See `recommendations.Recommender`; warm items only.
 
         Raises:
             ConfigurationError: `top_k` is more than the width of the search.
         """
-        searcher = self._searcher
-        searcher.check_length(top_k)
-        items = np.empty((len(histories), top_k), dtype=np.int32)
-        logp = np.empty((len(histories), top_k), dtype=np.float32)
+        tries = [self._searcher.trie]
+        return self._search(tries, histories, top_k, exclude_seen, progress)[0]
+
+    @torch.inference_mode()
+    def recommend_apart(
+        self,
+        histories: Histories,
+        top_k: int,
+        exclude_seen: bool,
+        progress: Progress | None = None,
+    ) -> WarmAndCold:
+        """See `cold_share.ColdStartRecommender`.
+
+        Raises:
+            ConfigurationError: `top_k` is more than the width of the search.
+        """
+        warm_trie, cold_trie = self._searcher.trie, self._searcher.cold_trie
+        tries = [warm_trie] if cold_trie is None else [warm_trie, cold_trie]
+        lists = self._search(tries, histories, top_k, exclude_seen, progress)
+        return WarmAndCold(*lists, *[Recommendations.empty(len(histories), 0)] * (2 - len(lists)))
+
+    def _search(
+        self,
+        tries: Sequence[TrieTensors],
+        histories: Histories,
+        top_k: int,
+        exclude_seen: bool,
+        progress: Progress | None,
+    ) -> list[Recommendations]:
+        """The best of each trie; histories are encoded once."""
+        self._searcher.check_length(top_k)
+        lists = [Recommendations.empty(len(histories), top_k) for _ in tries]
         task = (progress or NoProgress()).task("Recommending", len(histories), "users")
         with task as reported:
-            for rows, prefixes in searcher.encoded(histories, self._model.encode):
+            for rows, prefixes in self._searcher.encoded(histories, self._model.encode):
                 users = histories.select(rows)
-                seen = closed_states(users, searcher.trie) if exclude_seen else None
-                found = beam_search(prefixes, searcher.trie, searcher.beams, seen)
-                items[rows] = found.items[:, :top_k].cpu().numpy()
-                logp[rows] = found.logp[:, :top_k].cpu().numpy()
+                for trie, found in zip(tries, lists, strict=True):
+                    seen = closed_states(users, trie) if exclude_seen else None
+                    best = beam_search(prefixes, trie, self._searcher.beams, seen)
+                    found.put(rows, best.items.cpu().numpy(), best.logp.cpu().numpy())
                 reported.advance(len(rows))
-        return Recommendations(items, logp)
+        return lists

@@ -74,6 +74,9 @@ class T5(Generator):
         # Indices of users are consecutive: the remainder spreads them as evenly as can be.
         return self.first_user_token + users.astype(np.int64) % self.config.user_tokens
 
+    def _read_catalog(self, semantic_ids: SemanticIds, text_embeddings: np.ndarray | None) -> None:
+        self.tokenizer = ItemTokenizer(semantic_ids)
+
     def training_examples(self, histories: Histories) -> PairExamples:
         """Each interaction as the target of the at most `history_items` items before it.
 

@@ -46,7 +46,8 @@ def semantic_id_logp(prefixes: Prefixes, trie: TrieTensors, ways: Tensor) -> Ten
             distinct, parents, places = _distinct(states, places)
             prefixes = prefixes.extend(parents, trie.code_of_state[distinct].clamp(min=0))
         codes = trie.code_of_state[following.clamp(min=ROOT)].clamp(min=0)
-        total = total + prefixes.logp[users, places, codes].masked_fill(ended, 0)
+        along = trie.edge_logp(prefixes.logp[users, places, codes], following)
+        total = total + along.masked_fill(ended, 0)
     return total
 
 

@@ -58,7 +58,7 @@ class TrieTensors(ABC):
         leaf_of_item = np.full(trie.n_items, NO_STATE)
         leaf_of_item[trie.item_of_state[is_leaf]] = np.flatnonzero(is_leaf)
         self.leaf_of_item = self._tensor(leaf_of_item)
-        self.leaves_below = self._tensor(_leaves_below(is_leaf, parent, trie.level_starts))
+        self.leaves_below = self._tensor(leaves_below(trie))
         self.ends_at = [
             bool(is_leaf[start:stop].any()) for start, stop in pairwise(self.level_starts)
         ]
@@ -76,6 +76,15 @@ class TrieTensors(ABC):
             logp: float32[users, prefixes, codes] of the next code.
         """
 
+    def edge_logp(self, predicted: Tensor, following: Tensor) -> Tensor:
+        """Log-probabilities of edges, from those that a generator predicts of their codes.
+
+        Args:
+            predicted: float32 of any shape.
+            following: int64 of the same shape, the states behind the edges.
+        """
+        return predicted
+
     @abstractmethod
     def slots(self, states: Tensor) -> Tensor:
         """The slot among its parent's candidates in which each state (int64[m]) stands."""
@@ -85,10 +94,11 @@ class TrieTensors(ABC):
         """The state behind each code: `NO_STATE` where there is none; int64 of the same shape."""
 
 
-def _leaves_below(is_leaf: np.ndarray, parent: np.ndarray, level_starts: np.ndarray) -> np.ndarray:
-    """Sum the leaves up the trie, one depth at a time; `parent` leaves out the root."""
-    counts = is_leaf.astype(np.int64)
-    for start, stop in zip(level_starts[-2:0:-1], level_starts[:1:-1], strict=True):
+def leaves_below(trie: SemanticIdTrie) -> np.ndarray:
+    """int64[n_states], items that end in a state or below it."""
+    parent = np.repeat(np.arange(trie.n_states), np.diff(trie.first_child))  # not of the root
+    counts = (trie.item_of_state >= 0).astype(np.int64)
+    for start, stop in zip(trie.level_starts[-2:0:-1], trie.level_starts[:1:-1], strict=True):
         np.add.at(counts, parent[start - 1 : stop - 1], counts[start:stop])
     return counts
 
@@ -140,7 +150,8 @@ class SparseTrie(TrieTensors):
         missing = following >= stop
         following = following.masked_fill(missing, NO_STATE)
         codes = self.code_of_state[following].masked_fill(missing, 0)
-        return Candidates(logp.gather(-1, codes).masked_fill(missing, -torch.inf), following, codes)
+        along = self.edge_logp(logp.gather(-1, codes), following)
+        return Candidates(along.masked_fill(missing, -torch.inf), following, codes)
 
     def children(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """All children of all `states` (int64[m], or `NO_STATE`), one after the other.

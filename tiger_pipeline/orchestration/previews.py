@@ -76,3 +76,19 @@ def metrics_preview(metrics) -> dg.MetadataValue:
             cells = (values.get(model, split, seen, metric, k) or 0.0 for metric, k in names)
             lines.append(f"| {model} | {seen} | " + " | ".join(f"{c:.4f}" for c in cells) + " |")
     return dg.MetadataValue.md(f"Split: {split}\n\n" + "\n".join(lines))
+
+
+def recommendations_preview(rows, title_of) -> dg.MetadataValue:
+    """Rows of recommendations (dicts) with the titles of their items, as Markdown."""
+    lines = ["| user | rank | item | title | score | cold start |", "|" + " --- |" * 6]
+    for row in rows:
+        cells = (
+            row["user_id"],
+            row["rank"],
+            row["item_id"],
+            title_of(row["item_id"]),
+            f"{row['score']:.3f}",
+            "yes" if row["is_cold_start"] else "",
+        )
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return dg.MetadataValue.md("\n".join(lines))

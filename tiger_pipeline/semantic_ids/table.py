@@ -79,6 +79,16 @@ class SemanticIds:
         """Rows that a generator can be trained on; the cold ones follow."""
         return len(self.item_ids) - self.n_cold
 
+    @cached_property
+    def warm(self) -> "SemanticIds":
+        """The table that this one grew from: the warm items, all of them available."""
+        if not self.n_cold and not self.withdrawn:
+            return self
+        rows = slice(self.n_warm)
+        return SemanticIds(
+            self.item_ids[rows], self.codes[rows], self.suffixes[rows], self.codebook_sizes
+        )
+
     @property
     def is_cold(self) -> np.ndarray:
         """bool[n_items], True for the last `n_cold`."""

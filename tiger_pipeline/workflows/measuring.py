@@ -72,7 +72,7 @@ def measure_variant(
     whole, codes_alone = load_recommenders(
         artifacts.generator,
         semantic_ids,
-        sequences,
+        sequences.training,
         settings.evaluation,
         rank_pools=settings.evaluation.sampled_negatives is not None,
     )

@@ -1,26 +1,30 @@
 """A finished generator, ready to recommend."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from tiger_pipeline.catalog.sequences import Histories, UserSequences
+from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.encoding.embedding_table import select_items, vectors_of
 from tiger_pipeline.evaluation.baselines.item_transition_knn import (
     ItemTransitionKNN,
     TransitionSettings,
 )
 from tiger_pipeline.evaluation.config import EvaluationConfig
+from tiger_pipeline.generation.catalog_tries import catalog_tries
 from tiger_pipeline.generation.checkpoint import load_generator, read_fusion_weights
+from tiger_pipeline.generation.cold_prior import CatalogPrior, nearest_warm_items
 from tiger_pipeline.generation.exact_ranking import (
     ExactCodesRecommender,
     ExactFusedRecommender,
     ExactRecommender,
 )
-from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights, ItemPrior
+from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
 from tiger_pipeline.generation.generator import DenseGenerator, Generator
+from tiger_pipeline.generation.item_prior import ItemPrior
 from tiger_pipeline.generation.recommender import GeneratorRecommender
-from tiger_pipeline.progress import Progress
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
@@ -61,16 +65,16 @@ def fused_recommender_of(
 def load_recommenders(
     directory: Path,
     semantic_ids: SemanticIds,
-    sequences: UserSequences,
+    training: Callable[[], Histories],
     config: EvaluationConfig,
     rank_pools: bool = False,
-) -> "tuple[ListRecommender, ListRecommender | None]":
+) -> tuple[ListRecommender, ListRecommender | None]:
     """Read the generator in `directory`, as what it recommends by as a whole and by codes alone.
 
     Args:
         directory: written by `generation.checkpoint.save_generator`.
         semantic_ids: that it was trained on.
-        sequences: of all users; the training interactions give the prior of a fused score.
+        training: as for `load_searching_recommenders`.
         config: kind and width of the search.
         rank_pools: whether the recommenders have to rank given pools of items; then they score
             items exactly, whatever the search.
@@ -82,51 +86,70 @@ def load_recommenders(
         ArtifactError: a file is missing or damaged.
         ArtifactMismatchError: it was trained on other semantic IDs.
     """
+    if not rank_pools and config.search == "beams":
+        return load_searching_recommenders(directory, semantic_ids, training, config)
     model = load_generator(directory, semantic_ids)
-    exact = rank_pools or config.search == "exhaustive"
     trie, batch = SemanticIdTrie.from_semantic_ids(semantic_ids), config.users_per_batch
-    codes_alone: ListRecommender = (
-        ExactCodesRecommender(model, trie, batch)
-        if exact
-        else recommender_of(model, semantic_ids, config)
-    )
+    codes_alone = ExactCodesRecommender(model, trie, batch)
     if not isinstance(model, DenseGenerator):
         return codes_alone, None
-    prior = item_prior(sequences.training(), sequences.n_items)
+    prior = item_prior(training(), semantic_ids.n_warm)
     weights = read_fusion_weights(directory)
-    whole: ListRecommender = (
-        ExactFusedRecommender(model, trie, prior, weights, batch)
-        if exact
-        else fused_recommender_of(model, semantic_ids, config, prior, weights)
-    )
-    return whole, codes_alone
+    return ExactFusedRecommender(model, trie, prior, weights, batch), codes_alone
 
 
-def recommend_to_all(
-    recommender: "ListRecommender",
-    sequences: UserSequences,
-    top_k: int,
-    progress: Progress,
-) -> "pa.Table":
-    """The next items of every user, after all of their interactions; seen items are left out.
+def load_searching_recommenders(
+    directory: Path,
+    semantic_ids: SemanticIds,
+    training: Callable[[], Histories],
+    config: EvaluationConfig,
+    embeddings: "pa.Table | None" = None,
+    allowed: np.ndarray | None = None,
+) -> tuple[GeneratorRecommender | FusedRecommender, GeneratorRecommender | None]:
+    """As `load_recommenders`, by beams, and of cold items, too.
+
+    Args:
+        directory: written by `generation.checkpoint.save_generator`.
+        semantic_ids: that it was trained on, or a table that grew from them.
+        training: the training interactions (`UserSequences.training`); called only where they
+            give the prior of a fused score.
+        config: width of the search.
+        embeddings: of the items' texts, where the table grew and the generator reads text.
+        allowed: bool[n_items], False for items that must not be recommended; None: all may be.
 
     Returns:
-        Columns user_id string, rank int32 (from 1), item_id string, score float32
-        (log-probability of the item's semantic ID, or the fused score), is_cold_start bool.
+        The recommender to use; and, where that ranks by more than the codes, one that does not.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+        ArtifactMismatchError: it was trained on other semantic IDs.
+        InputError: no item may be recommended, or the embeddings of cold items are missing.
+    """
+    text = cold_text_of(semantic_ids, embeddings)
+    model = load_generator(directory, semantic_ids, text)
+    trie, cold = catalog_tries(semantic_ids, allowed)
+    widths = (config.beams, config.users_per_batch)
+    codes_alone = GeneratorRecommender(model, trie, *widths, cold=cold)
+    if not isinstance(model, DenseGenerator):
+        return codes_alone, None
+    n_warm = semantic_ids.n_warm
+    counted = training()
+    prior: ItemPrior = item_prior(counted.only(counted.items < n_warm), n_warm)
+    if text is not None and model.text_embeddings is not None:
+        prior = CatalogPrior(prior, nearest_warm_items(text, model.text_embeddings), n_warm)
+    weights = read_fusion_weights(directory)
+    return FusedRecommender(model, trie, prior, weights, *widths, cold=cold), codes_alone
+
+
+def cold_text_of(semantic_ids: SemanticIds, embeddings: "pa.Table | None") -> np.ndarray | None:
+    """Text embeddings float32[n_cold, d] of the cold items; None without embeddings or cold items.
+
+    Raises:
+        ArtifactMismatchError: an item has no embedding.
     """
     import pyarrow as pa
 
-    histories = sequences.complete()
-    found = recommender.recommend(histories, top_k, exclude_seen=True, progress=progress)
-    is_item = found.items >= 0
-    users, ranks = np.nonzero(is_item)
-    items = found.items[is_item]
-    return pa.table(
-        {
-            "user_id": pa.array(sequences.user_ids[users], pa.string()),
-            "rank": pa.array(ranks + 1, pa.int32()),
-            "item_id": pa.array(sequences.item_ids[items], pa.string()),
-            "score": pa.array(found.logp[is_item], pa.float32()),
-            "is_cold_start": pa.array(np.zeros(len(items), dtype=bool)),
-        }
-    )
+    if embeddings is None or not semantic_ids.n_cold:
+        return None
+    item_ids = pa.array(semantic_ids.item_ids[semantic_ids.is_cold], pa.string())
+    return vectors_of(select_items(embeddings, item_ids))

@@ -257,7 +257,7 @@ def _accuracy(
     generator: Path,
     progress: Progress,
 ) -> dict[str, float | None]:
-    recommender, _ = load_recommenders(generator, ids, sequences, settings.evaluation)
+    recommender, _ = load_recommenders(generator, ids, sequences.training, settings.evaluation)
     config = settings.evaluation
     found = evaluate(recommender, sequences, config, "point", settings.data.split, progress)
     values = MetricValues(found.metrics)

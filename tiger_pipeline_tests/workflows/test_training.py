@@ -77,7 +77,7 @@ def test_a_trained_generator_recommends_and_is_kept(
     assert not train(tmp_path, kind)
     assert train(tmp_path, kind)
     whole, codes_alone = load_recommenders(
-        tmp_path / "generator", SEMANTIC_IDS, SEQUENCES, settings(kind).evaluation
+        tmp_path / "generator", SEMANTIC_IDS, SEQUENCES.training, settings(kind).evaluation
     )
     assert type(whole) is recommender
     assert (codes_alone is None) == (kind == "decoder")

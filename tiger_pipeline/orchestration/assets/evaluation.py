@@ -1,4 +1,4 @@
-"""Evaluation stage: baselines, metrics with their report, recommendations, the leaderboard."""
+"""Evaluation stage: baselines, metrics with their report, the leaderboard."""
 
 import dagster as dg
 
@@ -11,7 +11,6 @@ from tiger_pipeline.orchestration.partitions import (
 from tiger_pipeline.orchestration.previews import metrics_preview, picture_preview
 from tiger_pipeline.orchestration.progress import progress_of
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
-from tiger_pipeline.orchestration.results import table_result
 from tiger_pipeline.orchestration.user_errors import clear_user_errors
 
 GROUP = "evaluation"
@@ -162,39 +161,6 @@ def metrics(
                 for path in sorted(directory.glob("*.png"))
             },
         }
-    )
-
-
-@dg.asset(
-    partitions_def=dataset_variant_partitions,
-    group_name=GROUP,
-    kinds={"pytorch", "parquet"},
-    code_version="1",
-    io_manager_key="tables",
-    pool="gpu",
-    deps=["generator"],
-)
-@clear_user_errors
-def recommendations(
-    context: dg.AssetExecutionContext,
-    semantic_ids,
-    interactions,
-    settings: SettingsResource,
-    store: StoreResource,
-):
-    """The next items of every user, after all of their interactions; none they have had before."""
-    from tiger_pipeline.catalog.sequences import UserSequences
-    from tiger_pipeline.semantic_ids.table import SemanticIds
-    from tiger_pipeline.workflows.recommender import load_recommenders, recommend_to_all
-
-    partition = dataset_and_variant(context)
-    config = settings.for_variant(partition).evaluation
-    ids = SemanticIds.from_table(semantic_ids)
-    sequences = UserSequences.from_table(interactions, ids.item_ids.tolist())
-    directory = store.open().directory("generator", *partition)
-    recommender, _ = load_recommenders(directory, ids, sequences, config)
-    return table_result(
-        recommend_to_all(recommender, sequences, config.recommended_items, progress_of(context))
     )
 
 
