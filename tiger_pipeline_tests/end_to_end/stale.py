@@ -28,7 +28,9 @@ def stale(dataset: str, variant: str) -> dict[str, str]:
     graph = defs.resolve_asset_graph()
     with dg.DagsterInstance.get() as instance:
         view = AssetGraphView(
-            temporal_context=TemporalContext(datetime.now(timezone.utc), last_event_id=None),
+            temporal_context=TemporalContext(
+                effective_dt=datetime.now(timezone.utc), last_event_id=None
+            ),
             instance=instance,
             asset_graph=graph,
         )
