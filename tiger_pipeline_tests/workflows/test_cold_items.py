@@ -52,7 +52,7 @@ class World:
         items, embeddings = tables(TITLES, set())
         warm = warm_embeddings(embeddings, items)
         config = ResidualKMeansConfig(levels=2, codewords=6, iterations=5)
-        fit_codebooks(config, warm, self.codebooks, NoProgress())
+        fit_codebooks(config, warm, self.codebooks, folder / "state", NoProgress())
         self.ids = assign_semantic_ids(self.codebooks, warm)
         made_by = fingerprint_files(sorted(self.codebooks.iterdir()))
         self.table = self.ids.to_table(made_by).append_column("text_hash", warm["text_hash"])
@@ -163,7 +163,8 @@ def test_how_the_items_fit(world: World):
 def test_other_codebooks_are_refused(world: World, tmp_path: Path):
     items, embeddings = tables(TITLES, set())
     config = ResidualKMeansConfig(levels=2, codewords=6, seed=9)
-    fit_codebooks(config, warm_embeddings(embeddings, items), tmp_path / "other", NoProgress())
+    warm = warm_embeddings(embeddings, items)
+    fit_codebooks(config, warm, tmp_path / "other", tmp_path / "state", NoProgress())
     with pytest.raises(ArtifactMismatchError, match="fitted again since"):
         grow_cold_table(world.catalog({}), None, tmp_path / "other", NOW)
     older = replace(world.catalog({}), semantic_ids=world.table.drop_columns(["text_hash"]))
