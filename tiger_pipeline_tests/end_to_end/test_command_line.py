@@ -40,7 +40,7 @@ def test_every_artifact_is_there(shop: Shop):
     expected = [
         *("items/shop.parquet", "interactions/shop.parquet", "item_texts/shop.parquet"),
         *("item_embeddings/shop.parquet", "warm_item_embeddings/shop.parquet"),
-        "semantic_ids/shop/plain.parquet",
+        *("semantic_ids/shop/plain.parquet", "cold_semantic_ids/shop/plain.parquet"),
         "generator/shop/plain/model.safetensors",
         *("metrics/shop/plain/report.html", "metrics/shop/plain/metrics.json"),
         "recommendations/shop/plain.parquet",

@@ -102,7 +102,8 @@ def test_twenty_items_arrive(shop: Shop):
     duplicates = [b"D%d\t" % i + lines[i].split(b"\t", 1)[1] for i in range(DUPLICATES)]
     broken = [b"B0\t\t\t", b"B1\tSilk \xff\xfe Scarf\tLoom Lane\tArts > Silk"]
     drop(shop, "monday.tsv", [line.encode() for line in NEW] + duplicates + broken)
-    growing = drop(shop, "tuesday.tsv", [b"T0\tA title that is still bei"], age=0)
+    # Changed "just now" for as long as this test may take.
+    growing = drop(shop, "tuesday.tsv", [b"T0\tA title that is still bei"], age=-3600)
 
     assert len(tick(shop)) == 1
     after = files_of(shop)
@@ -134,6 +135,7 @@ def test_twenty_items_arrive(shop: Shop):
     assert "UTF-8" in rows[1]["reason"]
     assert growing.name not in str(rows)
     assert "T0" not in table(shop, "items/shop")["item_id"].to_pylist()
+    growing.unlink()
 
 
 def test_repeating_the_tick_does_nothing(shop: Shop):
@@ -148,6 +150,26 @@ def test_a_run_with_nothing_new_changes_nothing(shop: Shop):
     (shop.folder / "cursor.json").unlink()
     assert len(tick(shop)) == 1
     assert files_of(shop) == before
+
+
+def test_a_new_item_makes_only_the_cold_table_stale(shop: Shop):
+    drop(shop, "tuesday.tsv", [b"T0\tA Silk Scarf for Tuesday\tLoom Lane\tArts > Silk"])
+    done = shop.materialize(
+        "items,interactions,item_texts,item_embeddings,warm_item_embeddings", "shop"
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    written = shop.folder / "stale.json"
+    done = shop.call(
+        "tiger_pipeline_tests.end_to_end.stale", "shop", "plain", str(written), cwd=CHECKOUT
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    assert json.loads(written.read_text()) == {
+        "warm_item_embeddings": "FRESH",
+        "codebooks": "FRESH",
+        "semantic_ids": "FRESH",
+        "cold_semantic_ids": "STALE",
+        "generator": "FRESH",
+    }
 
 
 def test_the_daemon_takes_in_a_file(shop: Shop):
