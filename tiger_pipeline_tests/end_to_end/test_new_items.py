@@ -138,6 +138,24 @@ def test_twenty_items_arrive(shop: Shop):
     growing.unlink()
 
 
+def test_all_that_arrived_can_be_recommended_by_the_generator_of_before(shop: Shop):
+    warm = table(shop, "semantic_ids/shop/plain")["item_id"].to_pylist()[:2]
+    new = [*(line[:3] for line in NEW), "D0", "D1", "D2"]
+    available = shop.folder / "available.txt"
+    available.write_text("\n".join([*warm, *new]))
+    history = table(shop, "semantic_ids/shop/plain")["item_id"].to_pylist()[-1]
+    done = shop.call(
+        *("tiger_pipeline.cli", "recommend", "--dataset", "shop", "--variant", "plain"),
+        *("--history", f"{history},N00", "--available", str(available)),
+        *("--top-k", "20", "--epsilon", "1"),
+    )
+    assert done.returncode == 0, done.stderr
+    listed = done.stdout.split("Next:")[1].splitlines()
+    found = {line.split()[1] for line in listed if line[:5].strip().isdigit()}
+    assert found == {*warm, *new} - {"N00"}  # seen
+    assert sum("(cold start)" in line for line in listed) == len(new) - 1
+
+
 def test_repeating_the_tick_does_nothing(shop: Shop):
     before = files_of(shop)
     assert tick(shop) == []
