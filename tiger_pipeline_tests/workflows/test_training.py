@@ -90,7 +90,7 @@ def test_an_exhaustive_ranking_is_what_beams_approach(tmp_path: Path, rank_pools
     train(tmp_path, "item_decoder")
     config = settings("item_decoder").evaluation
     changes = {"beams": N_ITEMS} if rank_pools else {"search": "exhaustive"}
-    inputs = (tmp_path / "generator", SEMANTIC_IDS, SEQUENCES)
+    inputs = (tmp_path / "generator", SEMANTIC_IDS, SEQUENCES.training)
     exact = load_recommenders(*inputs, config.model_copy(update=changes), rank_pools)
     wide = load_recommenders(*inputs, config.model_copy(update={"beams": N_ITEMS}))
     assert isinstance(exact[0], ExactFusedRecommender)
