@@ -167,7 +167,7 @@ def main() -> None:
         store = folder / "store"
         warm = read_table(store / "warm_item_embeddings.parquet")
         quantizer = ResidualKMeansConfig(codewords=options.codewords, iterations=3)
-        fit_codebooks(quantizer, warm, store / "codebooks", NoProgress())
+        fit_codebooks(quantizer, warm, store / "codebooks", store / "work", NoProgress())
         ids = assign_semantic_ids(store / "codebooks", warm)
         made_by = fingerprint_files(sorted((store / "codebooks").iterdir()))
         table = ids.to_table(made_by).append_column("text_hash", warm["text_hash"])
