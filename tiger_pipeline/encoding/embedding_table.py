@@ -1,5 +1,6 @@
 """The `item_embeddings` artifact: item_id, text_hash, embedding fixed_size_list<float32>[d]."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,6 +132,17 @@ def select_items(table: "pa.Table", item_ids: "pa.Array | pa.ChunkedArray") -> "
             "come from another catalog: materialize item_embeddings again."
         )
     return table.take(rows)
+
+
+def vectors_of_items(table: "pa.Table", item_ids: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Embeddings float32[n, d] of some items, in the order of `item_ids`.
+
+    Raises:
+        ArtifactMismatchError: an item has no embedding.
+    """
+    import pyarrow as pa
+
+    return vectors_of(select_items(table, pa.array(item_ids, pa.string())))
 
 
 def warm_embeddings(embeddings: "pa.Table", items: "pa.Table") -> "pa.Table":

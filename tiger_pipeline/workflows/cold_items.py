@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tiger_pipeline.encoding.embedding_table import select_items, vectors_of
+from tiger_pipeline.encoding.embedding_table import vectors_of_items
 from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError
 from tiger_pipeline.quantization.drift import CodebookFit, measure_fit, squared_errors
 from tiger_pipeline.quantization.quantizer import Quantizer, load_quantizer
@@ -94,9 +94,7 @@ class CatalogNow:
 
     def vectors(self, item_ids: Sequence[str]) -> np.ndarray:
         """Embeddings float32[n, d] of some items."""
-        import pyarrow as pa
-
-        return vectors_of(select_items(self.embeddings, pa.array(item_ids, pa.string())))
+        return vectors_of_items(self.embeddings, item_ids)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tiger_pipeline.catalog.sequences import UserSequences
 from tiger_pipeline.configuration.settings import Settings
-from tiger_pipeline.encoding.embedding_table import select_items, vectors_of
+from tiger_pipeline.encoding.embedding_table import select_items, vectors_of, vectors_of_items
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.evaluation.baselines.semantic_knn import SemanticKnn
 from tiger_pipeline.evaluation.cold_start import measure_recommenders
@@ -98,7 +98,7 @@ def measure_cold_start(
     split = hold_out_items(sequences, config.held_out_share, config.seed)
     warm_ids = pa.array(split.training.item_ids, pa.string())
     warm = select_items(embeddings, warm_ids)
-    cold_text = vectors_of(select_items(embeddings, pa.array(split.cold_item_ids, pa.string())))
+    cold_text = vectors_of_items(embeddings, split.cold_item_ids)
     grown = _semantic_ids(settings, warm, cold_text, split, folders.model / "codebooks", progress)
     generator = folders.model / "generator"
     train_or_reuse(

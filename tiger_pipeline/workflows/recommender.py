@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.encoding.embedding_table import select_items, vectors_of
+from tiger_pipeline.encoding.embedding_table import vectors_of_items
 from tiger_pipeline.evaluation.baselines.item_transition_knn import (
     ItemTransitionKNN,
     TransitionSettings,
@@ -147,9 +147,6 @@ def cold_text_of(semantic_ids: SemanticIds, embeddings: "pa.Table | None") -> np
     Raises:
         ArtifactMismatchError: an item has no embedding.
     """
-    import pyarrow as pa
-
     if embeddings is None or not semantic_ids.n_cold:
         return None
-    item_ids = pa.array(semantic_ids.item_ids[semantic_ids.is_cold], pa.string())
-    return vectors_of(select_items(embeddings, item_ids))
+    return vectors_of_items(embeddings, semantic_ids.item_ids[semantic_ids.is_cold])

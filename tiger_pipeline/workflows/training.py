@@ -9,7 +9,7 @@ import numpy as np
 from tiger_pipeline.catalog.sequences import UserSequences
 from tiger_pipeline.compute_device import choose_device
 from tiger_pipeline.configuration.settings import Settings
-from tiger_pipeline.encoding.embedding_table import select_items, vectors_of
+from tiger_pipeline.encoding.embedding_table import vectors_of_items
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.evaluation.fusion_fitting import FittedFusion, fit_fusion
 from tiger_pipeline.evaluation.protocol import make_validator, validation_sample
@@ -93,10 +93,7 @@ def text_of(semantic_ids: SemanticIds, embeddings: "pa.Table") -> np.ndarray:
     Raises:
         ArtifactMismatchError: an item has no embedding.
     """
-    import pyarrow as pa
-
-    item_ids = pa.array(semantic_ids.item_ids, pa.string())
-    return vectors_of(select_items(embeddings, item_ids))
+    return vectors_of_items(embeddings, semantic_ids.item_ids)
 
 
 def _is_finished(directory: Path, fingerprint: str) -> bool:
