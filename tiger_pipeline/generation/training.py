@@ -209,14 +209,10 @@ class _Run:
             TrainingRecord,
             self.model,
             self.optimizer,
+            self.progress,
             self.average,
         )
-        if isinstance(found, str):
-            self.progress.note(
-                f"The training state in {self._work_directory} is not resumed: {found}. "
-                "Training starts from the beginning."
-            )
-        elif found is not None:
+        if found is not None:
             self.record, self.best_weights = found
             self.progress.note(f"Training goes on after epoch {self.record.epochs_done}.")
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tiger_pipeline.progress import Progress
 from tiger_pipeline.storage.atomic import atomic_directory
 
 Record = TypeVar("Record")
@@ -84,8 +85,9 @@ def restore_epoch(
     build_record: Callable[..., Record],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    progress: Progress,
     companion: Companion | None = None,
-) -> tuple[Record, dict[str, Tensor]] | str | None:
+) -> tuple[Record, dict[str, Tensor]] | None:
     """Put the state of the last saved epoch into `model` and `optimizer`.
 
     Args:
@@ -94,16 +96,36 @@ def restore_epoch(
         build_record: takes what was saved as the record, as keyword arguments.
         model: of the same settings as the saved one.
         optimizer: over `model`'s parameters.
+        progress: told why a state that is there is not used.
         companion: what changes beside the weights; its state is put back, too.
 
     Returns:
-        The record and the best weights so far; or why the state there cannot be used; or None
-        where there is no state.
+        The record and the best weights so far; None where there is no state that can be used.
     """
+    found = _read_epoch(work_directory / _FOLDER, fingerprint, build_record)
+    if found is None:
+        return None
+    if isinstance(found, str):
+        progress.note(
+            f"The training state in {work_directory} is not resumed: {found}. "
+            "Training starts from the beginning."
+        )
+        return None
+    record, tensors = found
+    model.load_state_dict(_without_prefix("model", tensors))
+    _restore_moments(optimizer, _without_prefix("optimizer", tensors))
+    if companion is not None:
+        companion.restore(_without_prefix("companion", tensors))
+    return record, _without_prefix("best", tensors)
+
+
+def _read_epoch(
+    folder: Path, fingerprint: str, build_record: Callable[..., Record]
+) -> tuple[Record, dict[str, Tensor]] | str | None:
+    """The record and all tensors in `folder`, or why they cannot be used, or None without any."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    folder = work_directory / _FOLDER
     if not folder.exists():
         return None
     try:
@@ -114,11 +136,7 @@ def restore_epoch(
         tensors = load_file(folder / _TENSORS)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         return f"it is not readable ({error})"
-    model.load_state_dict(_without_prefix("model", tensors))
-    _restore_moments(optimizer, _without_prefix("optimizer", tensors))
-    if companion is not None:
-        companion.restore(_without_prefix("companion", tensors))
-    return record, _without_prefix("best", tensors)
+    return record, tensors
 
 
 def _with_prefix(prefix: str, tensors: dict[str, Any]) -> dict[str, Tensor]:

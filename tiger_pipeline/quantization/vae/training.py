@@ -60,14 +60,14 @@ class AutoencoderTraining:
             ]
         )
         found = restore_epoch(
-            self._work_directory, self._fingerprint, TrainingHistory, self.model, self.optimizer
+            self._work_directory,
+            self._fingerprint,
+            TrainingHistory,
+            self.model,
+            self.optimizer,
+            progress,
         )
-        if isinstance(found, str):
-            progress.note(
-                f"The training state in {self._work_directory} is not resumed: {found}. "
-                "Training starts from the beginning."
-            )
-        elif found is not None:
+        if found is not None:
             history, self.best_weights = found
             self.rows, self.best_epoch = list(history.rows), history.best_epoch
             progress.note(f"Training goes on after epoch {len(self.rows)}.")
