@@ -15,7 +15,7 @@ from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.generation.beam_search import largest
 from tiger_pipeline.generation.exclusion import seen_matrix
 from tiger_pipeline.generation.exhaustive import all_item_logp
-from tiger_pipeline.generation.fusion import FusionWeights, ScoredCandidates
+from tiger_pipeline.generation.fusion import FusionWeights, ScoredCandidates, three_scores
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes, Generator, Prefixes
 from tiger_pipeline.generation.item_prior import ItemPrior
 from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations
@@ -41,11 +41,9 @@ def best_of_all(
         scores = scores.masked_fill(seen, -torch.inf)
     best, found = largest(scores, min(top_k, scores.shape[1]))
     found = found.masked_fill(best == -torch.inf, NO_ITEM)
-    items = np.full((len(scores), top_k), NO_ITEM, dtype=np.int32)
-    logp = np.full((len(scores), top_k), -np.inf, dtype=np.float32)
-    items[:, : found.shape[1]] = found.cpu().numpy()
-    logp[:, : found.shape[1]] = best.cpu().numpy()
-    return Recommendations(items, logp)
+    recommended = Recommendations.empty(len(scores), top_k)
+    recommended.put(np.arange(len(scores)), found.cpu().numpy(), best.cpu().numpy())
+    return recommended
 
 
 class ExactRecommender(ABC):
@@ -86,23 +84,22 @@ class ExactRecommender(ABC):
         progress: Progress | None = None,
     ) -> Recommendations:
         """See `recommendations.Recommender`."""
-        items = np.empty((len(histories), top_k), dtype=np.int32)
-        logp = np.empty((len(histories), top_k), dtype=np.float32)
+        recommended = Recommendations.empty(len(histories), top_k)
         task = (progress or NoProgress()).task("Recommending", len(histories), "users")
         with task as reported:
-            for rows, prefixes in self._searcher.encoded(histories, self._model.encode):
+            for rows, prefixes in self._searcher.encoded(histories, self._model.history_encoder):
                 users = histories.select(rows)
                 scores = self._scores(prefixes, users, None)
                 found = best_of_all(scores, users, top_k, exclude_seen)
-                items[rows], logp[rows] = found.items, found.logp
+                recommended.put(rows, found.items, found.logp)
                 reported.advance(len(rows))
-        return Recommendations(items, logp)
+        return recommended
 
     @torch.inference_mode()
     def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
         """See `recommendations.PoolRecommender.logp`."""
         scores = np.empty(items.shape, dtype=np.float32)
-        for rows, prefixes in self._searcher.encoded(histories, self._model.encode):
+        for rows, prefixes in self._searcher.encoded(histories, self._model.history_encoder):
             pool = torch.from_numpy(items[rows].astype(np.int64)).to(prefixes.logp.device)
             scores[rows] = self._scores(prefixes, histories.select(rows), pool).cpu().numpy()
         return scores
@@ -152,16 +149,7 @@ class ExactFusedRecommender(ExactRecommender):
             items = torch.arange(dense.shape[1], device=dense.device).expand(len(dense), -1)
         scored = ScoredCandidates(
             items=items.cpu().numpy(),
-            logp=torch.stack(
-                [
-                    codes,
-                    dense.gather(1, items),
-                    torch.from_numpy(self._prior.logp(histories, items.cpu().numpy())).to(dense),
-                ],
-                dim=2,
-            )
-            .cpu()
-            .numpy(),
+            logp=three_scores(codes, dense, self._prior, histories, items).cpu().numpy(),
             seen=seen.gather(1, items).cpu().numpy(),
         )
         return torch.from_numpy(scored.fused(self._weights, exclude_seen=False)).to(dense.device)

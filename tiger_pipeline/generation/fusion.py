@@ -16,15 +16,13 @@ from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.generation.beam_search import beam_search, largest
 from tiger_pipeline.generation.catalog_tries import ColdItemTries
-from tiger_pipeline.generation.cold_share import WarmAndCold
 from tiger_pipeline.generation.exclusion import closed_states, seen_matrix
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes
 from tiger_pipeline.generation.item_prior import ItemPrior
-from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations
-from tiger_pipeline.generation.recommender import Searcher
+from tiger_pipeline.generation.recommendations import NO_ITEM
+from tiger_pipeline.generation.recommender import Ranked, Searcher, SearchingRecommender
 from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_of_items
 from tiger_pipeline.generation.trie_tensors import TrieTensors
-from tiger_pipeline.progress import NoProgress, Progress
 from tiger_pipeline.semantic_ids.trie import NO_STATE, SemanticIdTrie
 
 
@@ -88,8 +86,11 @@ class ScoredCandidates:
         return np.where(np.isfinite(found), items, NO_ITEM), found
 
 
-class FusedRecommender:
-    """Ranks what codes, dense head and prior propose by all of their scores together."""
+class FusedRecommender(SearchingRecommender["_Pool"]):
+    """Ranks what codes, dense head and prior propose by all of their scores together.
+
+    The scores of its recommendations are the weighted sums.
+    """
 
     def __init__(
         self,
@@ -119,65 +120,11 @@ class FusedRecommender:
             ArtifactMismatchError: the trie's codebooks are not those of the model.
         """
         searcher = Searcher(model, trie, beams, users_per_batch, device, cold)
-        self._searcher = searcher
-        self._model = model
+        cold_pool = None if searcher.cold_trie is None else _Pool.of(searcher.cold_trie)
+        super().__init__(searcher, model, _Pool.of(searcher.trie), cold_pool)
+        self._model: DenseGenerator = model
         self._prior = prior
         self._weights = weights
-        self._warm = _Pool.of(searcher.trie)
-        self._cold = None if searcher.cold_trie is None else _Pool.of(searcher.cold_trie)
-
-    @property
-    def search(self) -> str:
-        """How items are found, in words."""
-        return self._searcher.search
-
-    def recommend(
-        self,
-        histories: Histories,
-        top_k: int,
-        exclude_seen: bool,
-        progress: Progress | None = None,
-    ) -> Recommendations:
-        """See `recommendations.Recommender`; warm items only. `logp` holds the weighted sums.
-
-        Raises:
-            ConfigurationError: `top_k` is more than the width of the search.
-        """
-        return self._rank([self._warm], histories, top_k, exclude_seen, progress)[0]
-
-    def recommend_apart(
-        self,
-        histories: Histories,
-        top_k: int,
-        exclude_seen: bool,
-        progress: Progress | None = None,
-    ) -> WarmAndCold:
-        """See `cold_share.ColdStartRecommender`; `logp` holds the weighted sums.
-
-        Raises:
-            ConfigurationError: `top_k` is more than the width of the search.
-        """
-        pools = [self._warm] if self._cold is None else [self._warm, self._cold]
-        lists = self._rank(pools, histories, top_k, exclude_seen, progress)
-        return WarmAndCold(*lists, *[Recommendations.empty(len(histories), 0)] * (2 - len(lists)))
-
-    def _rank(
-        self,
-        pools: Sequence["_Pool"],
-        histories: Histories,
-        top_k: int,
-        exclude_seen: bool,
-        progress: Progress | None,
-    ) -> list[Recommendations]:
-        self._searcher.check_length(top_k)
-        lists = [Recommendations.empty(len(histories), top_k) for _ in pools]
-        task = (progress or NoProgress()).task("Recommending", len(histories), "users")
-        with task as reported:
-            for rows, scored in self._scored(pools, histories):
-                for found, candidates in zip(lists, scored, strict=True):
-                    found.put(rows, *candidates.ranked(self._weights, exclude_seen))
-                reported.advance(len(rows))
-        return lists
 
     def candidates(self, histories: Histories) -> Iterator[tuple[np.ndarray, ScoredCandidates]]:
         """Each user's warm candidates: the best unseen items by each score, and all seen items.
@@ -188,29 +135,39 @@ class FusedRecommender:
         for rows, (candidates,) in self._scored([self._warm], histories):
             yield rows, candidates
 
+    def _ranked(
+        self, pools: Sequence["_Pool"], histories: Histories, exclude_seen: bool
+    ) -> Iterator[tuple[np.ndarray, list[Ranked]]]:
+        for rows, scored in self._scored(pools, histories):
+            yield rows, [pool.ranked(self._weights, exclude_seen) for pool in scored]
+
     @torch.inference_mode()
     def _scored(
         self, pools: Sequence["_Pool"], histories: Histories
     ) -> Iterator[tuple[np.ndarray, list[ScoredCandidates]]]:
         """Candidates of each pool; see `candidates`."""
-        for rows, prefixes in self._searcher.encoded(histories, self._model.encode):
+        for rows, prefixes in self._searcher.encoded(histories, self._model.history_encoder):
             users = histories.select(rows)
             dense = prefixes.item_logp()
+            seen = seen_matrix(users, dense.shape[1], dense.device)
             width = min(self._searcher.longest_list, dense.shape[1])
             by_prior = torch.from_numpy(
                 self._prior.recommend(users, width, exclude_seen=True).items.astype(np.int64)
             ).to(dense.device)
-            yield rows, [self._score(pool, users, prefixes, dense, by_prior) for pool in pools]
+            yield (
+                rows,
+                [self._score(pool, users, seen, prefixes, dense, by_prior) for pool in pools],
+            )
 
     def _score(
         self,
         pool: "_Pool",
         histories: Histories,
+        seen: Tensor,
         prefixes: DensePrefixes,
         dense: Tensor,
         by_prior: Tensor,
     ) -> ScoredCandidates:
-        seen = seen_matrix(histories, dense.shape[1], dense.device)
         closed = closed_states(histories, pool.trie)
         by_codes = beam_search(prefixes, pool.trie, self._searcher.beams, closed).items
         allowed = dense.masked_fill(seen | ~pool.is_in, -torch.inf)
@@ -221,14 +178,8 @@ class FusedRecommender:
         is_item = items != NO_ITEM
         # Whatever stands for no item is scored, too, but counts for nothing.
         known = torch.where(is_item, items, pool.some_item)
-        scores = torch.stack(
-            [
-                semantic_id_logp(prefixes, pool.trie, pool.ways[known]),
-                dense.gather(1, known),
-                torch.from_numpy(self._prior.logp(histories, known.cpu().numpy())).to(dense),
-            ],
-            dim=2,
-        )
+        by_codes = semantic_id_logp(prefixes, pool.trie, pool.ways[known])
+        scores = three_scores(by_codes, dense, self._prior, histories, known)
         return ScoredCandidates(
             items=items.cpu().numpy(),
             logp=scores.masked_fill(~is_item.unsqueeze(2), 0).cpu().numpy(),
@@ -256,6 +207,25 @@ class _Pool:
     def of(cls, trie: TrieTensors) -> "_Pool":
         is_in = trie.leaf_of_item != NO_STATE
         return cls(trie, states_of_items(trie), is_in, is_in.int().argmax())
+
+
+def three_scores(
+    codes: Tensor, dense: Tensor, prior: ItemPrior, histories: Histories, items: Tensor
+) -> Tensor:
+    """The scores of some items as `ScoredCandidates.logp` holds them.
+
+    Args:
+        codes: float32[n, m], of the items, by their codes.
+        dense: float32[n, n_items], of all items, by the dense head.
+        prior: asked for the third score.
+        histories: of the n users.
+        items: int64[n, m].
+
+    Returns:
+        float32[n, m, 3].
+    """
+    by_prior = torch.from_numpy(prior.logp(histories, items.cpu().numpy())).to(dense)
+    return torch.stack([codes, dense.gather(1, items), by_prior], dim=2)
 
 
 def _padded(histories: Histories, like: Tensor) -> Tensor:

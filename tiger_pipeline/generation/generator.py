@@ -5,6 +5,7 @@ protocol; a network adds how its examples look, its loss, and how it extends pre
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -150,6 +151,13 @@ class Generator(TrainableNetwork):
     def encode(self, batch: Batch) -> Prefixes:
         """Encode each user's history once; the result holds one empty prefix a user."""
 
+    def history_encoder(self) -> Callable[[Batch], Prefixes]:
+        """`encode` for many batches: what depends on the weights alone is computed once.
+
+        To be asked for anew when a weight or the catalog has changed.
+        """
+        return self.encode
+
 
 class DenseGenerator(Generator):
     """A generator that, beside generating codes, scores all items at once by a dense head."""
@@ -159,3 +167,7 @@ class DenseGenerator(Generator):
     @abstractmethod
     def encode(self, batch: Batch) -> DensePrefixes:
         """See `Generator.encode`."""
+
+    def history_encoder(self) -> Callable[[Batch], DensePrefixes]:
+        """See `Generator.history_encoder`."""
+        return self.encode

@@ -39,7 +39,7 @@ def invalid_beam_share(
     """
     searcher = Searcher(model, trie, beams, users_per_batch, device, cold=None)
     invalid = 0.0
-    for rows, prefixes in searcher.encoded(histories, model.encode):
+    for rows, prefixes in searcher.encoded(histories, model.history_encoder):
         found = beam_search(prefixes, searcher.trie, beams, constrained=False)
         invalid += found.invalid_share * len(rows)
     return invalid / len(histories)

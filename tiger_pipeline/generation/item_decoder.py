@@ -21,6 +21,7 @@ arXiv:2411.18814) and COBRA (Yang et al. 2025, arXiv:2503.02453); Markov chains 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -260,13 +261,22 @@ class ItemDecoder(DenseGenerator):
 
     def encode(self, batch: Batch) -> "ItemDecoderPrefixes":
         """Run each user's history through the blocks once."""
-        assert isinstance(batch, ItemBatch)
+        return self.history_encoder()(batch)
+
+    def history_encoder(self) -> "Callable[[Batch], ItemDecoderPrefixes]":
+        """See `Generator.history_encoder`; the vectors of the catalog are shared."""
         vectors = self.item_vectors()
+        directions = F.normalize(vectors, dim=-1)
+        keys = prefix_keys(self.trie, directions[: self.n_items])
+        return lambda batch: self._encode(batch, vectors, directions, keys)
+
+    def _encode(
+        self, batch: Batch, vectors: Tensor, directions: Tensor, keys: list[Tensor]
+    ) -> "ItemDecoderPrefixes":
+        assert isinstance(batch, ItemBatch)
         contexts = self.contexts(batch.items, vectors)
         users = torch.arange(len(contexts), device=contexts.device)
         context = contexts[users, batch.lengths]
-        directions = F.normalize(vectors, dim=-1)
-        keys = prefix_keys(self.trie, directions[: self.n_items])
         states = torch.full((len(context), 1), ROOT, device=context.device)
         logits = self._code_logits(0, context, None, states, keys[0])
         return ItemDecoderPrefixes(

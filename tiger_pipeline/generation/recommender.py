@@ -1,7 +1,8 @@
 """Recommendations by a trained generator: encode, search, restore the order of the users."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from tiger_pipeline.progress import NoProgress, Progress
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
 PrefixesT = TypeVar("PrefixesT", bound=Prefixes)
+Pool = TypeVar("Pool")
+Ranked: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""Items and their scores."""
 
 
 class Searcher:
@@ -83,14 +87,14 @@ class Searcher:
             )
 
     def encoded(
-        self, histories: Histories, encode: Callable[[Any], PrefixesT]
+        self, histories: Histories, encoder: Callable[[], Callable[[Any], PrefixesT]]
     ) -> Iterator[tuple[np.ndarray, PrefixesT]]:
         """The users in batches of similar length; what is done with a batch runs in the device's
         precision too.
 
         Args:
             histories: of all users.
-            encode: of the model, which is in evaluation mode when it is called.
+            encoder: of the model, which is in evaluation mode when it is called.
 
         Yields:
             Rows int64[n] of `histories`, and their encoded histories.
@@ -98,12 +102,99 @@ class Searcher:
         examples = self._model.eval().history_examples(histories)
         by_length = np.argsort(examples.lengths, kind="stable")
         with self._device.autocast():
+            encode = encoder()
             for start in range(0, len(histories), self._users_per_batch):
                 rows = by_length[start : start + self._users_per_batch]
                 yield rows, encode(examples.batch(rows).to(self._device.device))
 
 
-class GeneratorRecommender:
+class SearchingRecommender(ABC, Generic[Pool]):
+    """Recommends batch by batch, the warm and the cold items ranked apart.
+
+    A subclass says what it ranks the items of a pool by, and what it has to know of a pool.
+    """
+
+    def __init__(self, searcher: Searcher, model: Generator, warm: Pool, cold: Pool | None) -> None:
+        """Rank with a search.
+
+        Args:
+            searcher: of the tries of both pools.
+            model: that it was made for.
+            warm: the items that the model was trained on.
+            cold: those that came later; None without any.
+        """
+        self._searcher = searcher
+        self._model = model
+        self._warm = warm
+        self._cold = cold
+
+    @property
+    def search(self) -> str:
+        """How items are found, in words."""
+        return self._searcher.search
+
+    @torch.inference_mode()
+    def recommend(
+        self,
+        histories: Histories,
+        top_k: int,
+        exclude_seen: bool,
+        progress: Progress | None = None,
+    ) -> Recommendations:
+        """See `recommendations.Recommender`; warm items only.
+
+        Raises:
+            ConfigurationError: `top_k` is more than the width of the search.
+        """
+        return self._lists([self._warm], histories, top_k, exclude_seen, progress)[0]
+
+    @torch.inference_mode()
+    def recommend_apart(
+        self,
+        histories: Histories,
+        top_k: int,
+        exclude_seen: bool,
+        progress: Progress | None = None,
+    ) -> WarmAndCold:
+        """See `cold_share.ColdStartRecommender`.
+
+        Raises:
+            ConfigurationError: `top_k` is more than the width of the search.
+        """
+        pools = [self._warm] if self._cold is None else [self._warm, self._cold]
+        lists = self._lists(pools, histories, top_k, exclude_seen, progress)
+        return WarmAndCold(*lists, *[Recommendations.empty(len(histories), 0)] * (2 - len(lists)))
+
+    def _lists(
+        self,
+        pools: Sequence[Pool],
+        histories: Histories,
+        top_k: int,
+        exclude_seen: bool,
+        progress: Progress | None,
+    ) -> list[Recommendations]:
+        self._searcher.check_length(top_k)
+        lists = [Recommendations.empty(len(histories), top_k) for _ in pools]
+        task = (progress or NoProgress()).task("Recommending", len(histories), "users")
+        with task as reported:
+            for rows, ranked in self._ranked(pools, histories, exclude_seen):
+                for found, (items, scores) in zip(lists, ranked, strict=True):
+                    found.put(rows, items, scores)
+                reported.advance(len(rows))
+        return lists
+
+    @abstractmethod
+    def _ranked(
+        self, pools: Sequence[Pool], histories: Histories, exclude_seen: bool
+    ) -> Iterator[tuple[np.ndarray, list[Ranked]]]:
+        """Rows int64[n] of `histories`, batch by batch, and the ranking of each pool for them.
+
+        A ranking is items int[n, m] and scores float32[n, m], best first, `NO_ITEM` at the end.
+        Each history is encoded once.
+        """
+
+
+class GeneratorRecommender(SearchingRecommender[TrieTensors]):
     """Recommends the items whose semantic IDs a generator finds most probable."""
 
     def __init__(
@@ -130,66 +221,16 @@ class GeneratorRecommender:
             ArtifactMismatchError: the trie's codebooks are not those of the model.
             ConfigurationError: there are more widths than codes.
         """
-        self._searcher = Searcher(model, trie, beams, users_per_batch, device, cold)
-        self._model = model
+        searcher = Searcher(model, trie, beams, users_per_batch, device, cold)
+        super().__init__(searcher, model, searcher.trie, searcher.cold_trie)
 
-    @property
-    def search(self) -> str:
-        """How items are found, in words."""
-        return self._searcher.search
-
-    @torch.inference_mode()
-    def recommend(
-        self,
-        histories: Histories,
-        top_k: int,
-        exclude_seen: bool,
-        progress: Progress | None = None,
-    ) -> Recommendations:
-        """See `recommendations.Recommender`; warm items only.
-
-        Raises:
-            ConfigurationError: `top_k` is more than the width of the search.
-        """
-        tries = [self._searcher.trie]
-        return self._search(tries, histories, top_k, exclude_seen, progress)[0]
-
-    @torch.inference_mode()
-    def recommend_apart(
-        self,
-        histories: Histories,
-        top_k: int,
-        exclude_seen: bool,
-        progress: Progress | None = None,
-    ) -> WarmAndCold:
-        """See `cold_share.ColdStartRecommender`.
-
-        Raises:
-            ConfigurationError: `top_k` is more than the width of the search.
-        """
-        warm_trie, cold_trie = self._searcher.trie, self._searcher.cold_trie
-        tries = [warm_trie] if cold_trie is None else [warm_trie, cold_trie]
-        lists = self._search(tries, histories, top_k, exclude_seen, progress)
-        return WarmAndCold(*lists, *[Recommendations.empty(len(histories), 0)] * (2 - len(lists)))
-
-    def _search(
-        self,
-        tries: Sequence[TrieTensors],
-        histories: Histories,
-        top_k: int,
-        exclude_seen: bool,
-        progress: Progress | None,
-    ) -> list[Recommendations]:
-        """The best of each trie; histories are encoded once."""
-        self._searcher.check_length(top_k)
-        lists = [Recommendations.empty(len(histories), top_k) for _ in tries]
-        task = (progress or NoProgress()).task("Recommending", len(histories), "users")
-        with task as reported:
-            for rows, prefixes in self._searcher.encoded(histories, self._model.encode):
-                users = histories.select(rows)
-                for trie, found in zip(tries, lists, strict=True):
-                    seen = closed_states(users, trie) if exclude_seen else None
-                    best = beam_search(prefixes, trie, self._searcher.beams, seen)
-                    found.put(rows, best.items.cpu().numpy(), best.logp.cpu().numpy())
-                reported.advance(len(rows))
-        return lists
+    def _ranked(
+        self, pools: Sequence[TrieTensors], histories: Histories, exclude_seen: bool
+    ) -> Iterator[tuple[np.ndarray, list[Ranked]]]:
+        for rows, prefixes in self._searcher.encoded(histories, self._model.history_encoder):
+            users, ranked = histories.select(rows), []
+            for trie in pools:
+                seen = closed_states(users, trie) if exclude_seen else None
+                best = beam_search(prefixes, trie, self._searcher.beams, seen)
+                ranked.append((best.items.cpu().numpy(), best.logp.cpu().numpy()))
+            yield rows, ranked
