@@ -69,7 +69,7 @@ class TextSimilarity:
         self._log_sums = torch.full((len(self._directions),), torch.nan, device=self._device)
 
     def _on_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return torch.tensor(array, device=self._device)
 
     @torch.inference_mode()
     def proposals(self, histories: Histories, width: int) -> np.ndarray:
