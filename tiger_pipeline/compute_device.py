@@ -1,9 +1,26 @@
-"""The one place that decides on which device, and in which precision, networks run."""
+"""The one place that decides on which device, and in which precision, networks run.
 
-from contextlib import AbstractContextManager, nullcontext
+torch is imported where it is used, so that what computes without it can ask for the device, too.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+from tiger_pipeline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICE_VARIABLE = "TIGER_DEVICE"
+"""Environment variable that chooses the device: `cpu`, `cuda`, or `cuda:N`."""
+
+_DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
+_CUDA_STEPS_BETWEEN_READS = 32
+_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED")
 
 
 @dataclass(frozen=True)
@@ -15,32 +32,146 @@ class ComputeDevice:
         autocast_dtype: dtype that autocast uses, or None for plain float32.
     """
 
-    device: torch.device
-    autocast_dtype: torch.dtype | None
+    device: "torch.device"
+    autocast_dtype: "torch.dtype | None"
 
     @property
     def is_cpu(self) -> bool:
         """Whether this is the processor."""
         return self.device.type == "cpu"
 
-    def autocast(self) -> AbstractContextManager[object]:
-        """Context in which networks run in this device's precision."""
-        if self.autocast_dtype is None:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=self.autocast_dtype)
+    @property
+    def steps_between_reads(self) -> int:
+        """Training steps after which the host reads the losses.
+
+        Each read waits for a GPU to finish what it was given, so it idles until it has its next
+        batch. The processor computes at once: there a read costs nothing.
+        """
+        return 1 if self.is_cpu else _CUDA_STEPS_BETWEEN_READS
+
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Context in which networks run in this device's precision.
+
+        On a GPU, the products that autocast leaves in float32 use TF32 meanwhile.
+        """
+        import torch
+
+        cast: AbstractContextManager[object] = nullcontext()
+        if self.autocast_dtype is not None:
+            cast = torch.autocast(self.device.type, dtype=self.autocast_dtype)
+        with nullcontext() if self.is_cpu else _tf32(), cast:
+            yield
+
+    @contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        """Context in which torch draws from `seed`; afterwards its generators are as before."""
+        import torch
+
+        forked = []
+        if not self.is_cpu:
+            index = self.device.index
+            forked = [torch.cuda.current_device() if index is None else index]
+        with torch.random.fork_rng(devices=forked):
+            torch.manual_seed(seed)
+            yield
+
+
+@contextmanager
+def _tf32() -> Iterator[None]:
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def cpu() -> ComputeDevice:
     """The processor, in float32: bit-identical from run to run with the same thread count."""
+    import torch
+
     return ComputeDevice(torch.device("cpu"), None)
 
 
 def choose_device() -> ComputeDevice:
-    """CUDA where there is a GPU, in bfloat16 where it knows that type; else the processor.
+    """What `TIGER_DEVICE` names; else CUDA where there is a GPU; else the processor.
 
-    float16 is never chosen: T5 encoders overflow in it, and training would need loss scaling.
+    A GPU computes in bfloat16 where it knows that type. float16 is never chosen: T5 encoders
+    overflow in it, and training would need loss scaling.
+
+    Raises:
+        ConfigurationError: `TIGER_DEVICE` is no device, or names a GPU that is not there.
     """
-    if not torch.cuda.is_available():
+    import torch
+
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    asked = requested_device()
+    if asked == "cpu" or (asked is None and not n_gpus):
         return cpu()
+    device = torch.device(asked or "cuda")
+    if (device.index or 0) >= n_gpus:
+        raise ConfigurationError(f"{DEVICE_VARIABLE} is {asked!r}, but {_gpus(n_gpus)}")
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else None
-    return ComputeDevice(torch.device("cuda"), dtype)
+    return ComputeDevice(device, dtype)
+
+
+def requested_device() -> str | None:
+    """What `TIGER_DEVICE` asks for: `cpu`, `cuda` or `cuda:N`; None where it is unset or empty.
+
+    Raises:
+        ConfigurationError: it is anything else.
+    """
+    asked = os.environ.get(DEVICE_VARIABLE, "").strip().lower()
+    if asked and not _DEVICE.fullmatch(asked):
+        raise ConfigurationError(
+            f"{DEVICE_VARIABLE} is {asked!r}. Set it to cpu, cuda, or cuda:N with the number of a "
+            "GPU, or unset it to use a GPU where there is one."
+        )
+    return asked or None
+
+
+def requested_gpu() -> int | None:
+    """The number of the GPU to use, 0 unless `TIGER_DEVICE` says otherwise; None: use none."""
+    asked = requested_device()
+    return None if asked == "cpu" else int((asked or "").partition(":")[2] or 0)
+
+
+def _gpus(n: int) -> str:
+    if n:
+        return f"PyTorch finds {n}: cuda:0 … cuda:{n - 1}."
+    return (
+        "PyTorch finds no GPU. Unset it to use the processor, or check the driver (nvidia-smi) and "
+        "that this is a CUDA build of PyTorch; `tiger doctor` shows what was found."
+    )
+
+
+def copy_to(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """The tensor on `device`; to a GPU from pinned memory, without waiting for the copy."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+@contextmanager
+def explain_out_of_memory(lower: str) -> Iterator[None]:
+    """Turn running out of memory, inside, into one error that says what to lower.
+
+    Args:
+        lower: the settings that bound the memory, such as `training.tokens_per_batch`.
+
+    Raises:
+        ConfigurationError: in the place of what torch or FAISS raised.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
+            raise
+        reason = str(error).partition("\n")[0].strip() or "MemoryError"
+        raise ConfigurationError(
+            f"The memory did not suffice: lower {lower} and run again; what is finished is kept. "
+            f"({reason})"
+        ) from error

@@ -1,8 +1,8 @@
 """Settings of the generators and of their training."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tiger_pipeline.strict_config import StrictConfig
 
@@ -118,4 +118,20 @@ class TrainingConfig(StrictConfig):
         4000, ge=1, description="Users in a validation during training (a seeded sample)."
     )
     patience: int = Field(4, ge=1, description="Validations without a better NDCG@10 to stop.")
+    compile: bool = Field(
+        False,
+        description="Compile the Transformer's layers (`torch.compile`). Takes a minute or more at "
+        "first and needs a C++ compiler: for long trainings on a GPU. Dropout then draws other "
+        "numbers, so the weights are as different from those without it as those of another seed.",
+    )
     seed: int = Field(0, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_compile_where_off(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Fingerprints and groups of repeats are made of dumps: older ones have no `compile`."""
+        values: dict[str, Any] = serialize(self)
+        if not self.compile:
+            values.pop("compile", None)
+        return values

@@ -82,6 +82,10 @@ class TrainableNetwork(nn.Module, ABC):
     def loss(self, batch: Batch) -> Tensor:
         """Mean negative log-probability, in nats, of the batch's targets: float32[]."""
 
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss: what wraps or compiles a network in training does so with its forward."""
+        return self.loss(batch)
+
 
 class Generator(TrainableNetwork):
     """A network that gives the probability of an item's codes, level by level, after a history.

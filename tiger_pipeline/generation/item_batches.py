@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tiger_pipeline.compute_device import copy_to
+
 
 @dataclass
 class ItemBatch:
@@ -31,10 +33,10 @@ class ItemBatch:
     def to(self, device: torch.device) -> "ItemBatch":
         """The same batch on `device`."""
         return ItemBatch(
-            self.items.to(device),
-            self.lengths.to(device),
-            self.target_rows.to(device),
-            self.targets.to(device),
+            copy_to(self.items, device),
+            copy_to(self.lengths, device),
+            copy_to(self.target_rows, device),
+            copy_to(self.targets, device),
             self.n_targets,
         )
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tiger_pipeline.compute_device import copy_to
 from tiger_pipeline.generation.tokens import PAD, ItemTokenizer
 
 NO_CODE = -100
@@ -35,10 +36,10 @@ class PairBatch:
     def to(self, device: torch.device) -> "PairBatch":
         """The same batch on `device`."""
         return PairBatch(
-            self.tokens.to(device),
-            self.lengths.to(device),
-            self.target_tokens.to(device),
-            self.target_codes.to(device),
+            copy_to(self.tokens, device),
+            copy_to(self.lengths, device),
+            copy_to(self.target_tokens, device),
+            copy_to(self.target_codes, device),
             self.n_targets,
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tiger_pipeline.compute_device import copy_to
 from tiger_pipeline.generation.tokens import PAD, TokenSequences
 
 
@@ -36,12 +37,12 @@ class TokenBatch:
     def to(self, device: torch.device) -> "TokenBatch":
         """The same batch on `device`."""
         return TokenBatch(
-            self.tokens.to(device),
-            self.item_positions.to(device),
-            self.lengths.to(device),
-            self.n_items.to(device),
-            [rows.to(device) for rows in self.target_rows],
-            [codes.to(device) for codes in self.target_codes],
+            copy_to(self.tokens, device),
+            copy_to(self.item_positions, device),
+            copy_to(self.lengths, device),
+            copy_to(self.n_items, device),
+            [copy_to(rows, device) for rows in self.target_rows],
+            [copy_to(codes, device) for codes in self.target_codes],
             self.n_targets,
         )
 

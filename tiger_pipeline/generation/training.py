@@ -14,9 +14,11 @@ from torch import Tensor
 
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice
-from tiger_pipeline.errors import ConfigurationError, InputError
+from tiger_pipeline.errors import InputError
 from tiger_pipeline.generation.batching import plan_batches
+from tiger_pipeline.generation.compilation import compiled_layers
 from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
+from tiger_pipeline.generation.epoch_losses import EpochLosses
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.generator import Examples, Generator, TrainableNetwork
 from tiger_pipeline.generation.training_state import TrainingRecord
@@ -107,28 +109,18 @@ def train_epoch(
     seed = epoch_seed(training.seed, epoch)
     batches = plan_batches(examples.lengths, training.tokens_per_batch, np.random.default_rng(seed))
     model.train()
-    loss_sum, n_targets, rate = 0.0, 0, 0.0
-    cuda = [torch.cuda.current_device()] if device.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
+    losses, rate = EpochLosses(epoch, training, device.steps_between_reads, task), 0.0
+    with device.seeded(seed):
         for index, rows in enumerate(batches):
             batch = examples.batch(rows).to(device.device)
             rate = learning_rate_at(
                 (epoch + (index + 1) / len(batches)) / training.max_epochs, training
             )
             loss = _optimization_step(model, optimizer, batch, rate, training, device)
-            if not math.isfinite(loss):
-                raise ConfigurationError(
-                    f"The training loss became {loss} in batch {index + 1} of epoch {epoch + 1}. "
-                    f"Lower training.learning_rate (now {training.learning_rate}) or raise "
-                    f"training.warmup_share (now {training.warmup_share}), and start again."
-                )
             if average is not None:
                 average.update()
-            loss_sum += loss * batch.n_targets
-            n_targets += batch.n_targets
-            task.advance(len(rows), loss=loss)
-    return loss_sum / n_targets, rate
+            losses.add(loss, batch.n_targets, len(rows))
+    return losses.mean(), rate
 
 
 def _optimization_step(
@@ -138,16 +130,16 @@ def _optimization_step(
     rate: float,
     training: TrainingConfig,
     device: ComputeDevice,
-) -> float:
+) -> Tensor:
     for group in optimizer.param_groups:
         group["lr"] = rate
     with device.autocast():
-        loss = model.loss(batch)
+        loss: Tensor = model(batch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), training.gradient_clip)
     optimizer.step()
-    return loss.item()
+    return loss.detach()
 
 
 def training_fingerprint(
@@ -286,7 +278,7 @@ def train_generator(
 
     Raises:
         InputError: no history has an interaction, or the text embeddings do not fit.
-        ConfigurationError: the loss is not finite.
+        ConfigurationError: the loss is not finite, or the network could not be compiled.
         ArtifactError: the state could not be written.
     """
     model = build_generator(config, semantic_ids, training.seed, text_embeddings)
@@ -340,7 +332,7 @@ def train_network(
 
     Raises:
         InputError: there is no example.
-        ConfigurationError: the loss is not finite.
+        ConfigurationError: the loss is not finite, or the network could not be compiled.
         ArtifactError: the state could not be written.
     """
     progress = progress or NoProgress()
@@ -352,7 +344,10 @@ def train_network(
         )
     run = _Run(model, training, fingerprint, work_directory, progress)
     epochs_left = training.max_epochs - run.record.epochs_done
-    with progress.task("Training", epochs_left * n_examples, "sequences") as task:
+    with (
+        compiled_layers(model) if training.compile else nullcontext(),
+        progress.task("Training", epochs_left * n_examples, "sequences") as task,
+    ):
         while not run.finished:
             _run_epoch(run, examples, validate, device, task)
     model.load_state_dict(run.best_weights)

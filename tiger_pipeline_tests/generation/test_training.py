@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.compute_device import cpu
+from tiger_pipeline.compute_device import ComputeDevice, cpu
 from tiger_pipeline.errors import ConfigurationError, InputError
 from tiger_pipeline.generation.config import (
     DecoderConfig,
@@ -64,6 +64,7 @@ def train(
     stop_after: int | None = None,
     notes: Notes | None = None,
     config: GeneratorConfig = CONFIG,
+    device: ComputeDevice | None = None,
 ) -> TrainingResult:
     """Train with given validation values; `stop_after` epochs, the process is killed."""
     calls = 0
@@ -85,7 +86,7 @@ def train(
         cycles(),
         validate,
         folder,
-        cpu(),
+        device or cpu(),
         notes or Notes(),
         text_embeddings=TEXT if config.reads_text else None,
     )
