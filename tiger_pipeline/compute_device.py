@@ -156,11 +156,11 @@ def copy_to(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
 
 
 @contextmanager
-def explain_out_of_memory(lower: str) -> Iterator[None]:
-    """Turn running out of memory, inside, into one error that says what to lower.
+def explain_out_of_memory(advice: str) -> Iterator[None]:
+    """Turn running out of memory, inside, into one error that says what to do.
 
     Args:
-        lower: the settings that bound the memory, such as `training.tokens_per_batch`.
+        advice: which setting bounds the memory, such as "Lower training.tokens_per_batch".
 
     Raises:
         ConfigurationError: in the place of what torch or FAISS raised.
@@ -170,8 +170,8 @@ def explain_out_of_memory(lower: str) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
             raise
-        reason = str(error).partition("\n")[0].strip() or "MemoryError"
+        reason = str(error).strip().partition("\n")[0].rstrip(". ") or "MemoryError"
         raise ConfigurationError(
-            f"The memory did not suffice: lower {lower} and run again; what is finished is kept. "
-            f"({reason})"
+            f"The memory did not suffice ({reason}). {advice}, and run again: what is finished is "
+            "kept."
         ) from error

@@ -120,22 +120,24 @@ def test_seeded_draws_are_the_same_and_disturb_no_others():
     ],
 )
 def test_too_little_memory_names_what_to_lower(error: Exception):
-    with pytest.raises(ConfigurationError, match=r"lower training\.tokens_per_batch") as caught:
-        with explain_out_of_memory("training.tokens_per_batch"):
+    with pytest.raises(
+        ConfigurationError, match=r"Lower training\.tokens_per_batch, and"
+    ) as caught:
+        with explain_out_of_memory("Lower training.tokens_per_batch"):
             raise error
     assert "Details" not in str(caught.value)
     assert caught.value.__cause__ is error
 
 
 def test_memory_that_cannot_be_had_on_the_processor_is_such_an_error():
-    with pytest.raises(ConfigurationError, match="lower the size"):
-        with explain_out_of_memory("the size"):
+    with pytest.raises(ConfigurationError, match="Lower the size, and"):
+        with explain_out_of_memory("Lower the size"):
             torch.empty(2**58)
 
 
 def test_other_errors_stay_as_they_are():
     with pytest.raises(RuntimeError, match="shapes"):
-        with explain_out_of_memory("the size"):
+        with explain_out_of_memory("Lower the size"):
             raise RuntimeError("shapes do not match")
 
 

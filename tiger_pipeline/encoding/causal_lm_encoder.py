@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import torch
 
-from tiger_pipeline.compute_device import ComputeDevice
+from tiger_pipeline.compute_device import ComputeDevice, copy_to
 from tiger_pipeline.encoding.config import CausalLanguageModelConfig
 from tiger_pipeline.encoding.model_source import ModelSource
 from tiger_pipeline.encoding.normalization import normalized
@@ -26,10 +26,9 @@ class CausalLanguageModelEncoder:
     ) -> None:
         from transformers import AutoModel, AutoTokenizer
 
-        self._tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
-        model = AutoModel.from_pretrained(
-            source.location, revision=source.revision, use_safetensors=True
-        )
+        from_source = {"revision": source.revision, "trust_remote_code": False}
+        self._tokenizer = AutoTokenizer.from_pretrained(source.location, **from_source)
+        model = AutoModel.from_pretrained(source.location, use_safetensors=True, **from_source)
         if model.config.is_encoder_decoder:
             raise ConfigurationError(
                 f"The encoder {config.name!r} is an encoder-decoder, not a causal language model. "
@@ -70,7 +69,10 @@ class CausalLanguageModelEncoder:
     def encode_batch(self, texts: list[str]) -> np.ndarray:
         """Encode the texts as one padded batch: float32[n, d]."""
         tokens, mask = _pad_left(self._tokenize(texts), self._pad_token)
-        inputs = {"input_ids": tokens.to(self._device), "attention_mask": mask.to(self._device)}
+        inputs = {
+            "input_ids": copy_to(tokens, self._device),
+            "attention_mask": copy_to(mask, self._device),
+        }
         if self._takes_positions:
             inputs["position_ids"] = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
         with torch.inference_mode():

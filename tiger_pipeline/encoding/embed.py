@@ -75,7 +75,7 @@ def embed_item_texts(
 
     Raises:
         InputError: there is no text, or the encoder gave NaN or infinity for one.
-        ConfigurationError: the encoder cannot be found or loaded.
+        ConfigurationError: the encoder cannot be found or loaded, or the memory does not suffice.
         ArtifactError: the cache cannot be read or written.
     """
     started = time.perf_counter()
@@ -146,7 +146,7 @@ def _encode_missing(
     progress: Progress,
 ) -> np.ndarray:
     """Encode distinct texts (rows of `texts`) and keep them in the cache: float32[n, d]."""
-    from tiger_pipeline.compute_device import choose_device
+    from tiger_pipeline.compute_device import choose_device, explain_out_of_memory
 
     device = device or choose_device()
     encoder = load(device)
@@ -157,6 +157,7 @@ def _encode_missing(
     vectors = np.empty((len(strings), encoder.dimension), dtype=np.float32)
     done = 0
     with (
+        explain_out_of_memory(f"Lower model.encoder.tokens_per_batch (now {tokens_per_batch:,})"),
         progress.task("Encoding item texts", int(lengths.sum()), unit="tokens") as task,
         _PartWriter(cache) as writer,
     ):

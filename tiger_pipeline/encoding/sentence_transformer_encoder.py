@@ -24,6 +24,7 @@ class SentenceTransformerEncoder:
             source.location,
             revision=source.revision,
             device=str(device.device),
+            trust_remote_code=False,
             model_kwargs={"use_safetensors": True},
         )
         if config.max_length is not None:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.compute_device import explain_out_of_memory
 from tiger_pipeline.evaluation.metrics import METRICS, NOT_RECOMMENDED, ndcg
 from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights, ScoredCandidates
+from tiger_pipeline.generation.recommender import ADVICE_ON_MEMORY
 
 WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 """Tried for the codes and for each prior."""
@@ -32,6 +34,7 @@ class FittedFusion:
     metrics: dict[str, float]
 
 
+@explain_out_of_memory(ADVICE_ON_MEMORY)
 def fit_fusion(
     recommender: FusedRecommender, histories: Histories, targets: np.ndarray
 ) -> FittedFusion:
@@ -44,6 +47,9 @@ def fit_fusion(
         recommender: whose candidates are scored; its own weights play no part.
         histories: n item sequences, n > 0.
         targets: int[n], the item that came after each.
+
+    Raises:
+        ConfigurationError: the memory does not suffice.
     """
     found = _Found.of(recommender, histories, targets)
     weights = _climb(found)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.compute_device import ComputeDevice
+from tiger_pipeline.compute_device import ComputeDevice, explain_out_of_memory
 from tiger_pipeline.generation.beam_search import largest
 from tiger_pipeline.generation.exclusion import seen_matrix
 from tiger_pipeline.generation.exhaustive import all_item_logp
@@ -23,6 +23,8 @@ from tiger_pipeline.generation.recommender import Searcher
 from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_of_items
 from tiger_pipeline.progress import NoProgress, Progress
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
+
+_ADVICE_ON_MEMORY = "Lower evaluation.users_per_batch"
 
 
 def best_of_all(
@@ -75,6 +77,7 @@ class ExactRecommender(ABC):
     def _scores(self, prefixes: Prefixes, histories: Histories, items: Tensor | None) -> Tensor:
         """Scores float32[n, m] of items int64[n, m], or float32[n, n_items] of all."""
 
+    @explain_out_of_memory(_ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def recommend(
         self,
@@ -95,6 +98,7 @@ class ExactRecommender(ABC):
                 reported.advance(len(rows))
         return recommended
 
+    @explain_out_of_memory(_ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
         """See `recommendations.PoolRecommender.logp`."""

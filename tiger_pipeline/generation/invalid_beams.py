@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import torch
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.compute_device import ComputeDevice
+from tiger_pipeline.compute_device import ComputeDevice, explain_out_of_memory
 from tiger_pipeline.generation.beam_search import beam_search
 from tiger_pipeline.generation.generator import Generator
-from tiger_pipeline.generation.recommender import Searcher
+from tiger_pipeline.generation.recommender import ADVICE_ON_MEMORY, Searcher
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
 
+@explain_out_of_memory(ADVICE_ON_MEMORY)
 @torch.inference_mode()
 def invalid_beam_share(
     model: Generator,
@@ -36,6 +37,7 @@ def invalid_beam_share(
 
     Raises:
         ArtifactMismatchError: the trie's codebooks are not those of the model.
+        ConfigurationError: the memory does not suffice.
     """
     searcher = Searcher(model, trie, beams, users_per_batch, device, cold=None)
     invalid = 0.0

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.compute_device import ComputeDevice, choose_device
+from tiger_pipeline.compute_device import ComputeDevice, choose_device, explain_out_of_memory
 from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
 from tiger_pipeline.generation.beam_search import beam_search, widths_by_depth
 from tiger_pipeline.generation.catalog_tries import ColdItemTries
@@ -25,6 +25,9 @@ PrefixesT = TypeVar("PrefixesT", bound=Prefixes)
 Pool = TypeVar("Pool")
 Ranked: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Items and their scores."""
+
+ADVICE_ON_MEMORY = "Lower evaluation.users_per_batch, or evaluation.beams"
+"""What bounds the memory of a search."""
 
 
 class Searcher:
@@ -133,6 +136,7 @@ class SearchingRecommender(ABC, Generic[Pool]):
         """How items are found, in words."""
         return self._searcher.search
 
+    @explain_out_of_memory(ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def recommend(
         self,
@@ -144,10 +148,12 @@ class SearchingRecommender(ABC, Generic[Pool]):
         """See `recommendations.Recommender`; warm items only.
 
         Raises:
-            ConfigurationError: `top_k` is more than the width of the search.
+            ConfigurationError: `top_k` is more than the width of the search, or the memory does
+                not suffice.
         """
         return self._lists([self._warm], histories, top_k, exclude_seen, progress)[0]
 
+    @explain_out_of_memory(ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def recommend_apart(
         self,
@@ -159,7 +165,8 @@ class SearchingRecommender(ABC, Generic[Pool]):
         """See `cold_share.ColdStartRecommender`.
 
         Raises:
-            ConfigurationError: `top_k` is more than the width of the search.
+            ConfigurationError: `top_k` is more than the width of the search, or the memory does
+                not suffice.
         """
         pools = [self._warm] if self._cold is None else [self._warm, self._cold]
         lists = self._lists(pools, histories, top_k, exclude_seen, progress)

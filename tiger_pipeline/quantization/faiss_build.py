@@ -1,9 +1,10 @@
-"""Which FAISS is installed: exactly one of its two distributions must be."""
+"""Which FAISS is installed (exactly one of its two distributions must be), and what it runs on."""
 
 from functools import cache
 from importlib import metadata
 from types import ModuleType
 
+from tiger_pipeline.compute_device import requested_gpu
 from tiger_pipeline.errors import ConfigurationError
 
 _DISTRIBUTIONS = ("faiss-cpu", "faiss-gpu")
@@ -47,3 +48,15 @@ def load_faiss() -> ModuleType:
     import faiss
 
     return faiss
+
+
+def faiss_gpu() -> int | None:
+    """The number of the GPU that FAISS uses; None where it uses the processor.
+
+    It is the GPU that networks use (`TIGER_DEVICE`), if this FAISS was built for GPUs and finds it.
+
+    Raises:
+        ConfigurationError: FAISS is not installed, or twice; or `TIGER_DEVICE` is no device.
+    """
+    gpu = requested_gpu()
+    return gpu if gpu is not None and gpu < load_faiss().get_num_gpus() else None

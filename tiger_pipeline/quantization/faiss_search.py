@@ -1,4 +1,4 @@
-"""Exact nearest-codeword search with FAISS, and the one place that picks its CPU or its GPU."""
+"""Exact nearest-codeword search with FAISS, on its GPU or on the processor's threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tiger_pipeline.quantization.faiss_build import load_faiss
+from tiger_pipeline.compute_device import explain_out_of_memory
+from tiger_pipeline.quantization.faiss_build import faiss_gpu, load_faiss
 
 if TYPE_CHECKING:
     import faiss
@@ -17,7 +18,7 @@ _FEWEST_ROWS_A_THREAD = 256
 def search_nearest(
     vectors: np.ndarray, codebook: np.ndarray, neighbors: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nearest codewords of each vector, on the GPU if this FAISS has one.
+    """Find the nearest codewords of each vector, on the GPU if there is one (see `faiss_gpu`).
 
     Args:
         vectors: float32[n, d].
@@ -30,15 +31,12 @@ def search_nearest(
         rounding of a matrix product, which depends on the whole batch.
 
     Raises:
-        ConfigurationError: FAISS is not installed, or twice.
+        ConfigurationError: FAISS is not installed, or twice; or the GPU's memory is full.
     """
-    faiss = load_faiss()
-    dimension = codebook.shape[1]
-    if faiss.get_num_gpus() > 0:
-        index = faiss.GpuIndexFlatL2(_gpu_resources(), dimension)
-        index.add(codebook)
-        return index.search(vectors, neighbors)
-    index = faiss.IndexFlatL2(dimension)
+    gpu = faiss_gpu()
+    if gpu is not None:
+        return _search_on_gpu(gpu, vectors, codebook, neighbors)
+    index = load_faiss().IndexFlatL2(codebook.shape[1])
     index.add(codebook)
     threads = max(1, min(_cpu_threads(), len(vectors) // _FEWEST_ROWS_A_THREAD))
     parts = _thread_pool().map(
@@ -48,8 +46,20 @@ def search_nearest(
     return np.concatenate(distances), np.concatenate(codewords)
 
 
+@explain_out_of_memory("Free memory of the GPU, or set TIGER_DEVICE=cpu")
+def _search_on_gpu(
+    gpu: int, vectors: np.ndarray, codebook: np.ndarray, neighbors: int
+) -> tuple[np.ndarray, np.ndarray]:
+    faiss = load_faiss()
+    place = faiss.GpuIndexFlatConfig()
+    place.device = gpu
+    index = faiss.GpuIndexFlatL2(_gpu_resources(gpu), codebook.shape[1], place)
+    index.add(codebook)
+    return index.search(vectors, neighbors)
+
+
 @cache
-def _gpu_resources() -> "faiss.StandardGpuResources":
+def _gpu_resources(gpu: int) -> "faiss.StandardGpuResources":
     # Making them allocates more than a gigabyte on the GPU: far too slow for every search.
     return load_faiss().StandardGpuResources()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tiger_pipeline.compute_device import choose_device
+from tiger_pipeline.compute_device import choose_device, explain_out_of_memory
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.quantization.codebook_tensors import (
@@ -56,6 +56,7 @@ class VaeQuantizer:
     history: TrainingHistory | None = None
 
     @classmethod
+    @explain_out_of_memory("Lower model.quantizer.batch_size, or set TIGER_DEVICE=cpu")
     def fit(
         cls,
         config: ResidualVaeConfig | ProductVaeConfig,
@@ -73,7 +74,8 @@ class VaeQuantizer:
 
         Raises:
             InputError: the vectors are not a finite float32 matrix.
-            ConfigurationError: fewer distinct vectors than codewords, or the loss is not finite.
+            ConfigurationError: fewer distinct vectors than codewords, the loss is not finite, or
+                the memory does not suffice.
             ArtifactError: the training state could not be written.
         """
         check_vectors_to_fit(vectors)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiger_pipeline.catalog.sequences import UserSequences
-from tiger_pipeline.compute_device import choose_device
+from tiger_pipeline.compute_device import choose_device, explain_out_of_memory
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.evaluation.baselines.sasrec import Sasrec, SasrecRecommender, build_sasrec
@@ -101,14 +101,18 @@ def _train(
     model = build_sasrec(evaluation.sasrec, sequences.n_items).to(device.device)
     measure = make_validator(sequences, evaluation, training.validation_users, training.seed)
     recommender = SasrecRecommender(model, evaluation.users_per_batch, device)
-    record = train_network(
-        model,
-        model.training_examples(sequences.training()),
-        training,
-        fingerprint,
-        lambda: measure(recommender),
-        work_directory,
-        device,
-        progress,
-    )
+    tokens = training.tokens_per_batch
+    with explain_out_of_memory(
+        f"Lower evaluation.sasrec.training.tokens_per_batch (now {tokens:,})"
+    ):
+        record = train_network(
+            model,
+            model.training_examples(sequences.training()),
+            training,
+            fingerprint,
+            lambda: measure(recommender),
+            work_directory,
+            device,
+            progress,
+        )
     return model, record

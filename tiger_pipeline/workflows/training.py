@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiger_pipeline.catalog.sequences import UserSequences
-from tiger_pipeline.compute_device import choose_device
+from tiger_pipeline.compute_device import choose_device, explain_out_of_memory
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.encoding.embedding_table import vectors_of_items
 from tiger_pipeline.errors import ArtifactError
@@ -76,17 +76,19 @@ def train_or_reuse(
         )
         _renew_fusion(directory, semantic_ids, validation, progress)
         return True
-    result = train_generator(
-        config,
-        settings.training,
-        semantic_ids,
-        training,
-        validate=validation.measure,
-        work_directory=work_directory,
-        device=choose_device(),
-        progress=progress,
-        text_embeddings=text,
-    )
+    tokens = settings.training.tokens_per_batch
+    with explain_out_of_memory(f"Lower training.tokens_per_batch (now {tokens:,})"):
+        result = train_generator(
+            config,
+            settings.training,
+            semantic_ids,
+            training,
+            validate=validation.measure,
+            work_directory=work_directory,
+            device=choose_device(),
+            progress=progress,
+            text_embeddings=text,
+        )
     fusion = None
     if isinstance(result.model, DenseGenerator):
         fusion = validation.fit(result.model, result.model.config.fusion_users).weights

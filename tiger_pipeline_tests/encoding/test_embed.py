@@ -11,7 +11,7 @@ from tiger_pipeline.encoding.cache import EmbeddingCache
 from tiger_pipeline.encoding.embed import embed_item_texts
 from tiger_pipeline.encoding.embedding_table import vectors_of
 from tiger_pipeline.encoding.model_source import encoder_fingerprint
-from tiger_pipeline.errors import InputError
+from tiger_pipeline.errors import ConfigurationError, InputError
 from tiger_pipeline.storage.tables import metadata_of, read_table, write_table
 from tiger_pipeline_tests.encoding.conftest import (
     CountingEncoder,
@@ -168,3 +168,23 @@ def test_nan_from_an_encoder_names_the_items(causal_config, tmp_path):
 def test_no_items(tiny_config, tmp_path):
     with pytest.raises(InputError, match="catalog is empty"):
         embed_item_texts(texts_table([]), tiny_config, tmp_path)
+
+
+def test_too_little_memory_names_the_setting_and_keeps_what_was_encoded(
+    tiny_config, tiny_encoder, tmp_path
+):
+    import torch
+
+    class FullGpu(CountingEncoder):
+        def encode_batch(self, texts):
+            if self.batches:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+            return super().encode_batch(texts)
+
+    encoder = FullGpu(tiny_encoder)
+    texts = texts_table(some_texts(60))
+    with pytest.raises(
+        ConfigurationError, match=r"Lower model\.encoder\.tokens_per_batch \(now 64"
+    ):
+        embed_item_texts(texts, tiny_config, tmp_path, load=lambda config, device: encoder)
+    assert embed_item_texts(texts, tiny_config, tmp_path).cached == len(encoder.texts) > 0

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -112,3 +113,27 @@ def test_pickled_weights_are_never_loaded(causal_config, tmp_path):
     (copy / "model.safetensors").unlink()
     with pytest.raises(ConfigurationError, match="safetensors"):
         load_encoder(CausalLanguageModelConfig(name=str(copy)))
+
+
+def test_code_that_a_sentence_transformer_brings_is_never_run(tiny_config, tmp_path):
+    copy = tmp_path / "own_code"
+    shutil.copytree(tiny_config.name, copy)
+    (copy / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Module: pass\n")
+    modules = json.loads((copy / "modules.json").read_text())
+    modules[0]["type"] = "own.Module"
+    (copy / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(ConfigurationError, match=r"own\.Module"):
+        load_encoder(tiny_config.model_copy(update={"name": str(copy)}))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_that_a_causal_language_model_brings_is_never_run(causal_config, tmp_path):
+    copy = tmp_path / "own_code"
+    shutil.copytree(causal_config.name, copy)
+    (copy / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Model: pass\n")
+    described = json.loads((copy / "config.json").read_text())
+    described |= {"model_type": "own", "auto_map": {"AutoModel": "own.Model"}}
+    (copy / "config.json").write_text(json.dumps(described))
+    with pytest.raises(ConfigurationError, match="could not be loaded"):
+        load_encoder(causal_config.model_copy(update={"name": str(copy)}))
+    assert not (tmp_path / "ran").exists()

@@ -49,6 +49,21 @@ def test_fewer_items_than_asked_for_leave_the_end_of_the_row_empty() -> None:
     assert np.isneginf(found.logp[1]).all()
 
 
+def test_too_little_memory_names_what_bounds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    semantic_ids = random_semantic_ids(1, n_items=4)
+    model = small_model(semantic_ids, 0)
+
+    def encode(batch: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(model, "encode", encode)
+    trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
+    recommender = GeneratorRecommender(model, trie, 6, 8, cpu())
+    for recommend in (recommender.recommend, recommender.recommend_apart):
+        with pytest.raises(ConfigurationError, match=r"Lower evaluation\.users_per_batch"):
+            recommend(histories_of([[0, 2]]), 3, exclude_seen=True)
+
+
 def test_no_users_are_no_recommendations() -> None:
     semantic_ids = random_semantic_ids(1, n_items=4)
     trie = SemanticIdTrie.from_semantic_ids(semantic_ids)

@@ -5,16 +5,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from tiger_pipeline.catalog.sequences import SPLITS, UserSequences
 from tiger_pipeline.configuration.settings import Settings, parse_settings
 from tiger_pipeline.encoding.embedding_table import list_array_of
-from tiger_pipeline.errors import ArtifactMismatchError
+from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
 from tiger_pipeline.generation.checkpoint import (
     load_training_history,
     read_description,
     read_fusion_weights,
 )
+from tiger_pipeline.generation.decoder import Decoder
 from tiger_pipeline.generation.exact_ranking import (
     ExactCodesRecommender,
     ExactFusedRecommender,
@@ -71,6 +73,17 @@ def test_text_is_put_into_the_order_of_the_semantic_ids() -> None:
     assert text_of(SEMANTIC_IDS, backwards).tolist() == TEXT.tolist()
     with pytest.raises(ArtifactMismatchError, match="items have no embedding"):
         text_of(SEMANTIC_IDS, backwards.slice(3))
+
+
+def test_too_little_memory_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss(model: Decoder, batch: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(Decoder, "loss", loss)
+    with pytest.raises(ConfigurationError, match=r"Lower training\.tokens_per_batch \(now 4,096\)"):
+        train(tmp_path, "decoder")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.compute_device import ComputeDevice, choose_device
+from tiger_pipeline.compute_device import ComputeDevice, choose_device, explain_out_of_memory
 from tiger_pipeline.evaluation.config import SasrecConfig
 from tiger_pipeline.generation.causal_blocks import Block
 from tiger_pipeline.generation.config import DecoderConfig
@@ -24,6 +24,8 @@ from tiger_pipeline.generation.generator import Batch, TrainableNetwork
 from tiger_pipeline.generation.item_batches import ItemBatch, ItemExamples
 from tiger_pipeline.generation.recommendations import Recommendations
 from tiger_pipeline.generation.windows import most_recent, training_windows
+
+_ADVICE_ON_MEMORY = "Lower evaluation.users_per_batch"
 
 
 class Sasrec(TrainableNetwork):
@@ -115,6 +117,7 @@ class SasrecRecommender:
         self._model = model.to(self._device.device)
         self._users_per_batch = users_per_batch
 
+    @explain_out_of_memory(_ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def recommend(self, histories: Histories, top_k: int, exclude_seen: bool) -> Recommendations:
         """The most probable items; see `Recommender.recommend`."""
@@ -125,6 +128,7 @@ class SasrecRecommender:
             items[rows], logp[rows] = found.items, found.logp
         return Recommendations(items, logp)
 
+    @explain_out_of_memory(_ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
         """See `PoolRecommender.logp`."""
