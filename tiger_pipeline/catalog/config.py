@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -185,13 +186,21 @@ class IncomingConfig(StrictConfig):
     """Files with new, changed and withdrawn items, beside the dataset's own files."""
 
     folder: str = "incoming"
-    """Folder inside the dataset's; it need not exist."""
+    """Folder inside the dataset's; it need not exist. Rejected rows are written into it."""
     settle_seconds: float = Field(
         30.0,
         ge=0,
         description="A file that changed less than so many seconds ago may be half-written: it is "
         "left for the next time.",
     )
+
+    @field_validator("folder")
+    @classmethod
+    def _stays_inside(cls, folder: str) -> str:
+        path = PurePath(folder)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise ValueError("the folder must be inside the dataset's, such as incoming")
+        return folder
 
 
 class DataConfig(StrictConfig):

@@ -1,5 +1,6 @@
 """How artifacts look in the UI: first rows of tables, pictures inline. Each stays under 100 KB."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +10,8 @@ import dagster as dg
 _ROWS = 8
 _VERSIONS = 20
 _CELL_CHARACTERS = 80
+_MARKUP = re.compile(r"[\\`|<&\[]")
+"""What would make HTML, links or pictures of a text that comes from outside."""
 
 
 def table_preview(table) -> dg.MetadataValue:
@@ -45,8 +48,9 @@ def _cell(value: object) -> str:
         value = (
             "[" + ", ".join(_number(part) for part in value[:6]) + (", …" * (len(value) > 6)) + "]"
         )
-    text = str(value).replace("\n", " ⏎ ").replace("|", "\\|")
-    return text if len(text) <= _CELL_CHARACTERS else text[: _CELL_CHARACTERS - 1] + "…"
+    text = str(value).replace("\n", " ⏎ ")
+    text = text if len(text) <= _CELL_CHARACTERS else text[: _CELL_CHARACTERS - 1] + "…"
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def _number(value: object) -> str:

@@ -1,12 +1,11 @@
 """Files with one record a line, streamed: as large as they like, and a broken line is named."""
 
-import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from tiger_pipeline.catalog.readers.compressed import open_errors
+from tiger_pipeline.catalog.readers.compressed import decompressed, open_errors
 from tiger_pipeline.errors import InputError
 from tiger_pipeline.progress import Progress
 
@@ -30,7 +29,7 @@ def read_records(
     """
     any_record = False
     with open_errors(path), open(path, "rb") as stored:
-        lines = gzip.GzipFile(fileobj=stored) if path.suffix == ".gz" else stored
+        lines = decompressed(path, stored) if path.suffix == ".gz" else stored
         with progress.task(f"reading {path.name}", path.stat().st_size, "bytes") as task:
             reported = 0
             for number, line in enumerate(lines, start=1):
