@@ -99,7 +99,7 @@ def cpu() -> ComputeDevice:
 def choose_device() -> ComputeDevice:
     """What `TIGER_DEVICE` names; else CUDA where there is a GPU; else the processor.
 
-    A GPU computes in bfloat16 where it knows that type. float16 is never chosen: T5 encoders
+    A GPU computes in bfloat16 where its hardware does. float16 is never chosen: T5 encoders
     overflow in it, and training would need loss scaling.
 
     Raises:
@@ -114,8 +114,9 @@ def choose_device() -> ComputeDevice:
     device = torch.device(asked or "cuda")
     if (device.index or 0) >= n_gpus:
         raise ConfigurationError(f"{DEVICE_VARIABLE} is {asked!r}, but {_gpus(n_gpus)}")
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else None
-    return ComputeDevice(device, dtype)
+    # Older GPUs emulate bfloat16, several times slower than they compute in float32.
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return ComputeDevice(device, torch.bfloat16 if has_bfloat16 else None)
 
 
 def requested_device() -> str | None:

@@ -14,10 +14,14 @@ from tiger_pipeline_tests.devices import like_gpu, needs_gpu
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, gpus: int, bfloat16: bool = True) -> None:
-    """Have torch say that it finds GPUs."""
+    """Have torch say that it finds GPUs, which emulate bfloat16 if they do not have it."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bfloat16)
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: bfloat16 or including_emulation,
+    )
 
 
 @pytest.mark.parametrize(

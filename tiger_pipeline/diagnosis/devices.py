@@ -45,7 +45,7 @@ def check_chosen_device() -> Finding:
     found = f"{device.device} in {precision}"
     if device.is_cpu or device.autocast_dtype is not None:
         return Finding(_AREA, "will use", found)
-    advice = "This GPU knows no bfloat16: networks run in float32, slower and in more memory."
+    advice = "This GPU has no bfloat16: networks run in float32, slower and in more memory."
     return Finding(_AREA, "will use", found, "warning", advice)
 
 
