@@ -297,7 +297,9 @@ def materialize_command(
 
 def _environment() -> dict[str, str]:
     """The environment of a Dagster call: runs recorded where the UI finds them, bars if watched."""
-    environment = {"DAGSTER_HOME": str(dagster_home()), **os.environ}
+    home = dagster_home()
+    home.mkdir(parents=True, exist_ok=True)
+    environment = {"DAGSTER_HOME": str(home), **os.environ}
     # `dg launch`, which the warning recommends, does not come with Dagster itself.
     environment.setdefault("PYTHONWARNINGS", "ignore:Function `asset_materialize_command`")
     if sys.stderr.isatty():

@@ -23,9 +23,7 @@ def data_root() -> Path:
 
 def dagster_home() -> Path:
     """Folder of Dagster's records: `DAGSTER_HOME`, else `dagster_home` in the checkout."""
-    folder = Path(os.environ.get("DAGSTER_HOME") or _base() / "dagster_home").resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Path(os.environ.get("DAGSTER_HOME") or _base() / "dagster_home").resolve()
 
 
 def preset_folders() -> list[Path]:

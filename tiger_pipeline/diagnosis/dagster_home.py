@@ -23,14 +23,11 @@ def check_dagster_home() -> Iterator[Finding]:
         advice = 'Dagster wants an absolute path, such as "$PWD/dagster_home".'
         yield Finding(_AREA, _VARIABLE, f"{given} is not absolute", "error", advice)
         return
-    try:
-        folder = dagster_home()
-    except OSError as error:
-        advice = f"Make it a folder that can be written to, or set {_VARIABLE} to another."
-        reason = f"{given}: {error.strerror or error}"
-        yield Finding(_AREA, _VARIABLE, reason, "error", advice)
+    folder = dagster_home()
+    writable = check_folder(_VARIABLE, folder, _VARIABLE)
+    yield writable
+    if writable.level == "error":
         return
-    yield check_folder(_VARIABLE, folder, _VARIABLE)
     if not given:
         advice = "Without it, `dagster dev` and `dagster asset materialize` keep no records."
         yield Finding(

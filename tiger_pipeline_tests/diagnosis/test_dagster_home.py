@@ -50,6 +50,12 @@ def test_a_home_that_cannot_be_is_an_error(tmp_path: Path, monkeypatch: pytest.M
     assert "DAGSTER_HOME" in finding.advice
 
 
+def test_looking_at_a_home_does_not_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    assert levels(check_dagster_home()) == {"DAGSTER_HOME": "ok", "dagster.yaml": "warning"}
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_home_is_only_noted(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     assert levels(check_dagster_home())["DAGSTER_HOME is set"] == "note"
