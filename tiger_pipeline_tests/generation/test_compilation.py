@@ -8,7 +8,7 @@ import torch
 
 from tiger_pipeline.errors import ConfigurationError
 from tiger_pipeline.generation.compilation import compiled_layers
-from tiger_pipeline.generation.config import GeneratorConfig, T5Config, TrainingConfig
+from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline_tests.generation.test_training import (
     CONFIG,
@@ -19,9 +19,7 @@ from tiger_pipeline_tests.generation.test_training import (
     cycles,
     train,
 )
-from tiger_pipeline_tests.generation.test_training_devices import without_dropout
-
-T5 = T5Config(layers=1, width=16, heads=2, head_width=8, mlp_width=32, history_items=5)
+from tiger_pipeline_tests.generation.test_training_devices import T5, without_dropout
 
 
 def losses(config: GeneratorConfig, backend: Any = None) -> list[float]:

@@ -8,7 +8,7 @@ import torch
 from tiger_pipeline.compute_device import choose_device
 from tiger_pipeline.errors import ConfigurationError
 from tiger_pipeline.generation.batching import plan_batches
-from tiger_pipeline.generation.config import GeneratorConfig
+from tiger_pipeline.generation.config import GeneratorConfig, T5Config
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.training import build_optimizer, train_epoch
 from tiger_pipeline.progress import NoProgress
@@ -22,6 +22,8 @@ from tiger_pipeline_tests.generation.test_training import (
     cycles,
     train,
 )
+
+T5 = T5Config(layers=1, width=16, heads=2, head_width=8, mlp_width=32, history_items=5)
 
 
 def without_dropout(config: GeneratorConfig) -> GeneratorConfig:
@@ -48,7 +50,7 @@ def test_a_loss_that_is_read_late_is_named_as_if_it_were_read_at_once(tmp_path: 
     assert messages[0] == messages[1]
 
 
-@pytest.mark.parametrize("config", GENERATORS)
+@pytest.mark.parametrize("config", [*GENERATORS, T5], ids=lambda config: config.kind)
 def test_trains_in_bfloat16_with_weights_in_float32(
     tmp_path: Path, config: GeneratorConfig
 ) -> None:
@@ -61,7 +63,7 @@ def test_trains_in_bfloat16_with_weights_in_float32(
 
 
 @needs_gpu
-@pytest.mark.parametrize("config", GENERATORS)
+@pytest.mark.parametrize("config", [*GENERATORS, T5], ids=lambda config: config.kind)
 def test_a_gpu_trains_as_the_processor_does(tmp_path: Path, config: GeneratorConfig) -> None:
     config = without_dropout(config)
     on_cpu = train(tmp_path / "cpu", config=config)
