@@ -64,6 +64,14 @@ class ComputeDevice:
             yield
 
     @contextmanager
+    def in_float32(self) -> Iterator[None]:
+        """Context in which nothing is cast, inside `autocast`, too."""
+        import torch
+
+        with torch.autocast(self.device.type, enabled=False):
+            yield
+
+    @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
         """Context in which torch draws from `seed`; afterwards its generators are as before."""
         import torch

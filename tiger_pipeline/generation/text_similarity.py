@@ -60,7 +60,8 @@ class TextSimilarity:
         settings: TextSimilaritySettings = TextSimilaritySettings(),
     ) -> None:
         self._settings = settings
-        self._device = (device or choose_device()).device
+        self._compute = device or choose_device()
+        self._device = self._compute.device
         warm = F.normalize(self._on_device(warm_text), dim=1)
         center = warm.mean(0)
         self._n_warm = len(warm)
@@ -84,37 +85,39 @@ class TextSimilarity:
     @torch.inference_mode()
     def proposals(self, histories: Histories, width: int) -> np.ndarray:
         """See `item_prior.ItemPrior`; the likeliest of what is nearest to one of the last items."""
-        recent, weights = self._recent(histories)
-        seen = seen_matrix(histories, len(self._directions), self._device)
-        sources = recent.clamp(min=0)
-        found = []
-        for nearest, kernels in zip(self._nearest, self._kernels, strict=True):
-            items = nearest[sources].long().flatten(1)
-            probability = (weights.unsqueeze(2) * kernels[sources]).flatten(1)
-            items, probability = _summed(items, probability)
-            probability = probability.masked_fill(seen.gather(1, items), 0)
-            best, places = probability.topk(min(width, items.shape[1]), dim=1)
-            found.append(items.gather(1, places).masked_fill(best <= 0, NO_ITEM))
-        return torch.cat(found, dim=1).cpu().numpy()
+        with self._compute.in_float32():
+            recent, weights = self._recent(histories)
+            seen = seen_matrix(histories, len(self._directions), self._device)
+            sources = recent.clamp(min=0)
+            found = []
+            for nearest, kernels in zip(self._nearest, self._kernels, strict=True):
+                items = nearest[sources].long().flatten(1)
+                probability = (weights.unsqueeze(2) * kernels[sources]).flatten(1)
+                items, probability = _summed(items, probability)
+                probability = probability.masked_fill(seen.gather(1, items), 0)
+                best, places = probability.topk(min(width, items.shape[1]), dim=1)
+                found.append(items.gather(1, places).masked_fill(best <= 0, NO_ITEM))
+            return torch.cat(found, dim=1).cpu().numpy()
 
     @torch.inference_mode()
     def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
         """Log-probabilities float32[n, m] of items int[n, m], for each of n histories."""
-        recent, weights = self._recent(histories)
-        candidates = self._on_device(items.astype(np.int64))
-        probability = torch.empty(candidates.shape, device=self._device)
-        per_user = max(1, candidates.shape[1] * self._directions.shape[1])
-        for rows in _blocks(len(candidates), per_user):
-            sources = recent[rows].clamp(min=0)
-            cosines = self._directions[sources] @ self._directions[candidates[rows]].mT
-            log_kernel = cosines / self._settings.temperature
-            log_kernel -= self._log_sums[sources].nan_to_num().unsqueeze(2)
-            itself = sources.unsqueeze(2) == candidates[rows].unsqueeze(1)
-            kernel = log_kernel.exp().masked_fill(itself, 0)
-            probability[rows] = (weights[rows].unsqueeze(2) * kernel).sum(1)
-        share = torch.where(weights.sum(1) > 0, self._settings.uniform_share, 1.0).unsqueeze(1)
-        mixed = (1 - share) * probability + share / self._n_warm
-        return mixed.log().cpu().numpy()
+        with self._compute.in_float32():
+            recent, weights = self._recent(histories)
+            candidates = self._on_device(items.astype(np.int64))
+            probability = torch.empty(candidates.shape, device=self._device)
+            per_user = max(1, candidates.shape[1] * self._directions.shape[1])
+            for rows in _blocks(len(candidates), per_user):
+                sources = recent[rows].clamp(min=0)
+                cosines = self._directions[sources] @ self._directions[candidates[rows]].mT
+                log_kernel = cosines / self._settings.temperature
+                log_kernel -= self._log_sums[sources].nan_to_num().unsqueeze(2)
+                itself = sources.unsqueeze(2) == candidates[rows].unsqueeze(1)
+                kernel = log_kernel.exp().masked_fill(itself, 0)
+                probability[rows] = (weights[rows].unsqueeze(2) * kernel).sum(1)
+            share = torch.where(weights.sum(1) > 0, self._settings.uniform_share, 1.0).unsqueeze(1)
+            mixed = (1 - share) * probability + share / self._n_warm
+            return mixed.log().cpu().numpy()
 
     def _recent(self, histories: Histories) -> tuple[Tensor, Tensor]:
         """The last items int64[n, a], `NO_ITEM` beyond a history's length, and their weights."""

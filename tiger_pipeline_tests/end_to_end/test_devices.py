@@ -37,7 +37,7 @@ from tiger_pipeline.quantization.config import ResidualKMeansConfig, ResidualVae
 from tiger_pipeline.quantization.quantizer import fit_quantizer
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
-from tiger_pipeline.workflows.recommender import item_prior
+from tiger_pipeline.workflows.recommender import item_priors
 from tiger_pipeline_tests.devices import like_gpu, needs_gpu
 
 pytestmark = pytest.mark.slow
@@ -154,8 +154,9 @@ def test_recommendations(config: GeneratorConfig, gpu: str, tmp_path: Path) -> N
 def recommend(model: torch.nn.Module, device: ComputeDevice) -> Recommendations:
     trie = SemanticIdTrie.from_semantic_ids(demo().semantic_ids)
     if isinstance(model, DenseGenerator):
-        prior = item_prior(demo().sequences.training(), demo().sequences.n_items)
-        recommender = FusedRecommender(model, trie, prior, FusionWeights(prior=0.1), 30, 64, device)
+        priors = item_priors(demo().sequences.training(), demo().embeddings)
+        weights = FusionWeights(transitions=0.1, text=0.1)
+        recommender = FusedRecommender(model, trie, priors, weights, 30, 64, device)
     else:
         recommender = GeneratorRecommender(model, trie, 30, 64, device)
     histories = demo().sequences.evaluation("test")[0].select(np.arange(100))

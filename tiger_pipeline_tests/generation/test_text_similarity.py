@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from tiger_pipeline.compute_device import cpu
 from tiger_pipeline.generation.text_similarity import TextSimilarity, TextSimilaritySettings
+from tiger_pipeline_tests.devices import like_gpu
 from tiger_pipeline_tests.generation.catalogs import histories_of, random_text_embeddings
 
 N_WARM, N_COLD = 12, 4
@@ -32,6 +33,17 @@ def probabilities(history: list[int]) -> np.ndarray:
         weights += SETTINGS.history_decay**age
     share = SETTINGS.uniform_share
     return (1 - share) * total / weights + share / N_WARM
+
+
+def test_the_scores_are_exact_where_networks_are_not() -> None:
+    histories = histories_of([[1, 2, 3], [5], [], [13, 8]])
+    items = np.tile(ALL_ITEMS, (4, 1))
+    device = like_gpu()
+    with device.autocast():
+        similarity = TextSimilarity(WARM, COLD, device, SETTINGS)
+        logp, proposed = similarity.logp(histories, items), similarity.proposals(histories, 3)
+    np.testing.assert_allclose(logp, SCORES.logp(histories, items), atol=1e-6)
+    np.testing.assert_array_equal(proposed, SCORES.proposals(histories, 3))
 
 
 histories_strategy = st.lists(
