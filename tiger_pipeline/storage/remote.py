@@ -7,8 +7,8 @@ generator/demo/random/<version>/model.safetensors  never changed once it is ther
 
 A publication uploads all files under a fresh version and replaces the pointer last, so whoever
 reads the pointer first sees the artifact as it was or as it is, whole. Of two publications at once
-the later pointer holds. Needed of the store: an object that was written can be read, and a rename
-replaces an object whole; both hold for S3, Google Cloud Storage and file systems.
+the later pointer holds. Needed of the store: an object that was written can be read, and one that
+is written again changes whole. Both hold for S3 and Google Cloud Storage, and for local folders.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tiger_pipeline.errors import ArtifactError, TigerError
 from tiger_pipeline.storage.atomic import is_full_disk
@@ -141,10 +141,7 @@ class RemoteArtifacts:
         with self._reaching(key, "written"):
             for name in files:
                 self._filesystem.put_file(str(folder / name), self._object(key, version.name, name))
-            future = self._object(key, version.name, _FUTURE_POINTER)
-            pointer = {"version": version.name, "files": _as_json(files)}
-            self._filesystem.pipe_file(future, json.dumps(pointer, indent=1).encode())
-            self._filesystem.mv(future, self._object(key, _POINTER))
+            self._write_pointer(key, version)
         self._clean(key, version.name, replaced)
         return version
 
@@ -184,6 +181,19 @@ class RemoteArtifacts:
                 return self._filesystem.cat_file(self._object(key, _POINTER))
             except FileNotFoundError:
                 return None
+
+    def _write_pointer(self, key: str, version: Version) -> None:
+        from fsspec.implementations.local import LocalFileSystem
+
+        files = {name: asdict(file) for name, file in version.files.items()}
+        content = json.dumps({"version": version.name, "files": files}, indent=1).encode()
+        pointer = self._object(key, _POINTER)
+        if isinstance(self._filesystem, LocalFileSystem):  # a file changes whole by renaming only
+            future = self._object(key, version.name, _FUTURE_POINTER)
+            self._filesystem.pipe_file(future, content)
+            self._filesystem.mv(future, pointer)
+        else:
+            self._filesystem.pipe_file(pointer, content)
 
     def _fresh_name(self) -> str:
         now = datetime.now(timezone.utc).strftime(_TIME)
@@ -234,10 +244,6 @@ class RemoteArtifacts:
                 "visible. Check that the bucket exists, the network and the credentials, and run "
                 "again."
             ) from None  # the backend's own message may hold secrets
-
-
-def _as_json(files: Mapping[str, StoredFile]) -> dict[str, Any]:
-    return {name: asdict(file) for name, file in files.items()}
 
 
 def _parse_pointer(content: bytes) -> Version | None:
