@@ -13,6 +13,7 @@ is written again changes whole. Both hold for S3 and Google Cloud Storage, and f
 
 import hashlib
 import json
+import logging
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -22,12 +23,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from tiger_pipeline.errors import ArtifactError, TigerError
+from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.storage.atomic import is_full_disk
 from tiger_pipeline.storage.remote_url import without_secrets
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+_log = logging.getLogger(__name__)
 
 _POINTER = "current.json"
 _FUTURE_POINTER = ".current.json"
@@ -215,12 +218,15 @@ class RemoteArtifacts:
         Uploads of other machines may be under way, so theirs stay for a day. What cannot be
         removed now is removed by the next publication.
         """
-        with suppress(TigerError), self._reaching(key, "cleaned"), suppress(FileNotFoundError):
-            for path in self._filesystem.ls(self._object(key), detail=False):
-                name = PurePosixPath(path).name
-                is_replaced = replaced is not None and name == replaced.name
-                if name != kept and (is_replaced or self._is_left_over(name)):
-                    self._filesystem.rm(path, recursive=True)
+        try:
+            with self._reaching(key, "cleaned"), suppress(FileNotFoundError):
+                for path in self._filesystem.ls(self._object(key), detail=False):
+                    name = PurePosixPath(path).name
+                    is_replaced = replaced is not None and name == replaced.name
+                    if name != kept and (is_replaced or self._is_left_over(name)):
+                        self._filesystem.rm(path, recursive=True)
+        except ArtifactError as error:
+            _log.warning("%s", error)
 
     def _is_left_over(self, name: str) -> bool:
         parts = _VERSION.fullmatch(name)

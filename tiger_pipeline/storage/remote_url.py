@@ -66,9 +66,9 @@ def open_filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
         filesystem, path = url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
         extra = _EXTRAS.get(protocol)
-        advice = f"pip install 'tiger-pipeline[{extra}]'" if extra else f"what {error} asks for"
+        advice = f"pip install -e '.[{extra}]' in the checkout" if extra else str(error)
         raise ConfigurationError(
-            f"The artifact store {shown} needs a package that is not installed: {advice}."
+            f"The artifact store {shown} needs a package that is not installed: {advice}"
         ) from error
     except Exception as error:
         raise ConfigurationError(

@@ -179,15 +179,21 @@ def test_a_variant_that_is_not_finished_is_named_by_its_url(
 def test_another_machine_does_nothing_again(shop: Shop, bucket: Bucket, tmp_path: Path):
     before = bucket.objects()
     other = machine(shop, bucket, tmp_path / "copies")
-    encoded = other.materialize("item_embeddings", "shop")
+    encoded = other.materialize("item_embeddings,sasrec_baseline", "shop")
     assert encoded.returncode == 0, encoded.stderr[-5000:]
     assert "Encoded 0 texts; 41 were in the cache already" in encoded.stderr
-    trained = other.materialize("generator,metrics", "shop|plain")
+    trained = other.materialize("generator,metrics,cold_start_metrics", "shop|plain")
     assert trained.returncode == 0, trained.stderr[-5000:]
     assert "it is kept" in trained.stderr
     compared = other.materialize(LEADERBOARD_ASSETS, "shop")
     assert compared.returncode == 0, compared.stderr[-5000:]
-    assert {path for path in before if path.startswith("generator")} <= set(bucket.objects())
+    after = bucket.objects()
+    assert bucket.objects("generator") == {
+        path: size for path, size in before.items() if path.startswith("generator/")
+    }
+    for asset in ("sasrec_baseline/shop", "cold_start_model/shop/plain"):
+        assert f"{asset}/current.json" in after
+    assert not [path for path in after if path.startswith(".resumable")]
 
 
 def test_a_training_that_is_killed_goes_on_on_another_machine(

@@ -58,7 +58,7 @@ def test_an_unknown_protocol_is_named():
 
 @pytest.mark.skipif(importlib.util.find_spec("gcsfs") is not None, reason="gcsfs is installed")
 def test_a_missing_package_is_named_by_its_extra():
-    with pytest.raises(ConfigurationError, match=r"pip install 'tiger-pipeline\[gcs\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install -e '\.\[gcs\]'"):
         open_filesystem("gs://bucket/a")
 
 
