@@ -81,8 +81,9 @@ class MirroredStore(ArtifactStore):
     def publish(self, path: Path) -> None:
         """Upload the local copy and make it the current version."""
         key = self._key(path)
+        copy = self._books / "snapshots" / _digest(key)
         try:
-            with self._lock(key), snapshot(path, self._books / "snapshots") as (copy, stamps):
+            with self._lock(key), snapshot(path, copy) as stamps:
                 version = self.remote.publish(key, copy, list(stamps))
                 self._keep_record(key, version.name, stamps)
         except FileNotFoundError as error:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,21 +31,20 @@ def stamps_of(path: Path) -> dict[str, FileStamp]:
 
 
 @contextmanager
-def snapshot(path: Path, scratch_folder: Path) -> Iterator[tuple[Path, dict[str, FileStamp]]]:
-    """Yield a folder with the files of the artifact at `path`, all of one moment, and their stamps.
+def snapshot(path: Path, copy: Path) -> Iterator[dict[str, FileStamp]]:
+    """Keep the files of the artifact at `path`, all of one moment, in `copy`; yield their stamps.
 
     Artifacts are replaced by renaming and files in them never change, so links to them suffice.
 
     Args:
         path: a file or a directory, as of `stamps_of`.
-        scratch_folder: on the same disk, where the links are made; removed afterwards.
+        copy: folder on the same disk for the links; replaced first, and removed afterwards.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
     """
-    copy = scratch_folder / uuid.uuid4().hex
     try:
-        yield copy, _link_all(path, copy)
+        yield _link_all(path, copy)
     finally:
         shutil.rmtree(copy, ignore_errors=True)
 

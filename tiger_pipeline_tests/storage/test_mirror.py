@@ -62,6 +62,17 @@ def test_one_machine_reads_what_another_wrote(here: MirroredStore, there: Mirror
     assert read(here.fetch(here.table("items", "demo"))) == "a table"
 
 
+def test_a_mounted_folder_is_a_store(tmp_path: Path):
+    url = f"file://{tmp_path}/mounted"
+    here, there = (MirroredStore.open(url, tmp_path / name) for name in ("here", "there"))
+    assert fetched(there) is None
+    for content in (OLD, NEW):
+        publish(here, content)
+        assert fetched(there) == content
+    assert here.partitions("generator", dimensions=2) == {("demo", "random")}
+    assert not list((here.root / ".mirror" / "snapshots").iterdir())
+
+
 def test_a_current_copy_costs_one_look(here: MirroredStore, there: MirroredStore):
     publish(here, OLD)
     fetched(there)

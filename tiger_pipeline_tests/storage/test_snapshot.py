@@ -10,12 +10,14 @@ from tiger_pipeline_tests.storage.remotes import read, write
 def test_a_file_stands_for_itself(tmp_path: Path):
     table = tmp_path / "items.parquet"
     table.write_text("rows")
-    with snapshot(table, tmp_path / "scratch") as (copy, stamps):
-        table.write_text("other rows, in place")
+    copy = tmp_path / "scratch" / "copy"
+    write(copy, {"left by a killed process": ""})
+    with snapshot(table, copy) as stamps:
+        table.write_text("other rows, in place")  # a link, not a copy
         table.unlink()
         assert list(stamps) == ["items.parquet"]
         assert stamps["items.parquet"][0] == 4
-        assert (copy / "items.parquet").exists()
+        assert read(copy) == {"items.parquet": "other rows, in place"}
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
@@ -48,8 +50,8 @@ def test_a_snapshot_of_a_folder_that_is_being_replaced_is_whole(tmp_path: Path):
     thread.start()
     try:
         for _ in range(150):
-            with snapshot(work, tmp_path / "scratch") as (copy, stamps):
-                found = read(copy)
+            with snapshot(work, tmp_path / "copy") as stamps:
+                found = read(tmp_path / "copy")
             assert isinstance(found, dict)
             assert set(found) == set(stamps)
             # Between two renames there is no state; a part of one there never is.
