@@ -1,12 +1,10 @@
 """Fit the weights of a fused score to targets that are not the test's.
 
 Every candidate of every user is scored once; a set of weights then costs one product of arrays,
-so that a whole grid of them is tried. Only ratios of weights matter: the dense head's stays 1.
+so that hundreds of them are tried. Only ratios of weights matter: the dense head's stays 1.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 
@@ -15,8 +13,9 @@ from tiger_pipeline.evaluation.metrics import METRICS, NOT_RECOMMENDED, ndcg
 from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights, ScoredCandidates
 
 WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
-"""Tried for the codes and for the prior."""
+"""Tried for the codes and for each prior."""
 SEEN_WEIGHTS = (0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0, -10.0)
+_START = FusionWeights(codes=0.3, dense=1.0, transitions=1.0, text=0.3)
 _CUTOFF = 10
 
 
@@ -36,10 +35,10 @@ class FittedFusion:
 def fit_fusion(
     recommender: FusedRecommender, histories: Histories, targets: np.ndarray
 ) -> FittedFusion:
-    """Choose the weights with the highest NDCG@10; of equal ones, the first of the grid.
+    """Climb to weights of which none can be changed for a higher NDCG@10, within those tried.
 
-    The weights of codes and prior are fitted with seen items masked, then, with these, the
-    weight of seen items with them kept.
+    The weights of codes and priors are fitted with seen items masked, one after the other until
+    none changes; then, with these, the weight of seen items with them kept.
 
     Args:
         recommender: whose candidates are scored; its own weights play no part.
@@ -47,14 +46,34 @@ def fit_fusion(
         targets: int[n], the item that came after each.
     """
     found = _Found.of(recommender, histories, targets)
-    grid = [FusionWeights(codes, 1.0, prior) for codes, prior in product(WEIGHTS, WEIGHTS)]
-    weights = found.best(grid, exclude_seen=True)
-    with_seen = [replace(weights, seen=seen) for seen in SEEN_WEIGHTS]
+    weights = _climb(found)
     ranks = found.ranks(weights, exclude_seen=True)
     return FittedFusion(
-        found.best(with_seen, exclude_seen=False),
+        _best_change(found, weights, "seen", SEEN_WEIGHTS, exclude_seen=False),
         {f"{metric}@{_CUTOFF}": measure(ranks, _CUTOFF) for metric, measure in METRICS.items()},
     )
+
+
+def _climb(found: "_Found") -> FusionWeights:
+    weights, before = _START, None
+    while weights != before:
+        before = weights
+        for name in ("transitions", "text", "codes"):
+            weights = _best_change(found, weights, name, WEIGHTS, exclude_seen=True)
+    return weights
+
+
+def _best_change(
+    found: "_Found",
+    weights: FusionWeights,
+    name: str,
+    values: tuple[float, ...],
+    exclude_seen: bool,
+) -> FusionWeights:
+    """With the value of one weight that gives the highest NDCG@10; the present one if equal."""
+    present = getattr(weights, name)
+    tried = [replace(weights, **{name: value}) for value in (present, *values)]
+    return max(tried, key=lambda changed: ndcg(found.ranks(changed, exclude_seen), _CUTOFF))
 
 
 @dataclass(frozen=True)
@@ -83,10 +102,6 @@ class _Found:
         """Ranks of all users' targets, the users in another order."""
         parts = [fused_ranks(*batch, weights, exclude_seen) for batch in self.scored]
         return np.concatenate([*parts, np.full(self.n_others, NOT_RECOMMENDED)])
-
-    def best(self, grid: Sequence[FusionWeights], exclude_seen: bool) -> FusionWeights:
-        """Of the grid, by NDCG."""
-        return max(grid, key=lambda weights: ndcg(self.ranks(weights, exclude_seen), _CUTOFF))
 
 
 def fused_ranks(

@@ -19,7 +19,7 @@ EVERY_CANDIDATE = "every candidate"
 
 
 def codes_alone_row(variant: str) -> str:
-    """Name of the row that measures a variant's generator without its dense head and prior."""
+    """Name of the row that measures a variant's generator without its dense head and priors."""
     return f"{variant}, codes alone"
 
 

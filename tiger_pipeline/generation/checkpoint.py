@@ -1,6 +1,7 @@
 """A trained generator as a directory: settings, weights, and the history of its training."""
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,19 +59,38 @@ def save_generator(
         "parameters": result.parameters,
         "best_epoch": result.best_epoch,
         "seconds": result.seconds,
-        "fusion": None if fusion is None else asdict(fusion),
     }
     with atomic_directory(directory) as scratch:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, scratch / _WEIGHTS)
         if model.text_embeddings is not None:
             text = np.ascontiguousarray(model.text_embeddings)
             numpy.save_file({_TEXT_KEY: text}, scratch / _TEXT)
-        fingerprint = fingerprint_files([scratch / _WEIGHTS])
-        if fusion is not None:
-            fingerprint = fingerprint_json([fingerprint, asdict(fusion)])
-        description["weights_fingerprint"] = fingerprint
-        (scratch / _CONFIG).write_text(json.dumps(description, indent=1))
         (scratch / _HISTORY).write_text(json.dumps(result.history, indent=1))
+        _write_description(scratch, description, fusion)
+
+
+def replace_fusion_weights(directory: Path, fusion: FusionWeights) -> None:
+    """Give the generator in `directory` other weights of its fused score; all else stays.
+
+    Raises:
+        ArtifactError: the directory is unreadable or could not be written.
+    """
+    description = read_description(directory)
+    with atomic_directory(directory) as scratch:
+        shutil.copytree(directory, scratch, dirs_exist_ok=True)
+        _write_description(scratch, description, fusion)
+
+
+def _write_description(
+    directory: Path, description: dict[str, Any], fusion: FusionWeights | None
+) -> None:
+    """Write the description of the weights in `directory`, with the fusion and a fingerprint."""
+    fingerprint, weights = fingerprint_files([directory / _WEIGHTS]), None
+    if fusion is not None:
+        weights = asdict(fusion)
+        fingerprint = fingerprint_json([fingerprint, weights])
+    complete = {**description, "fusion": weights, "weights_fingerprint": fingerprint}
+    (directory / _CONFIG).write_text(json.dumps(complete, indent=1))
 
 
 def _read_json(path: Path) -> Any:

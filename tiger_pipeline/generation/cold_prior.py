@@ -4,7 +4,6 @@ import numpy as np
 
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.generation.item_prior import ItemPrior
-from tiger_pipeline.generation.recommendations import Recommendations
 
 NEIGHBORS = 5
 _SIMILARITIES_AT_ONCE = 2**25
@@ -51,9 +50,9 @@ class CatalogPrior:
         self._neighbors = neighbors
         self._n_warm = n_warm
 
-    def recommend(self, histories: Histories, top_k: int, exclude_seen: bool) -> Recommendations:
-        """Warm items only; see `ItemPrior.recommend`."""
-        return self._prior.recommend(self._warm_part(histories), top_k, exclude_seen)
+    def proposals(self, histories: Histories, width: int) -> np.ndarray:
+        """Warm items only; see `ItemPrior.proposals`."""
+        return self._prior.proposals(self._warm_part(histories), width)
 
     def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
         """Log-probabilities float32[n, m] of items int[n, m]; cold ones come on top of sum 1."""

@@ -15,9 +15,9 @@ from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.generation.beam_search import largest
 from tiger_pipeline.generation.exclusion import seen_matrix
 from tiger_pipeline.generation.exhaustive import all_item_logp
-from tiger_pipeline.generation.fusion import FusionWeights, ScoredCandidates, three_scores
+from tiger_pipeline.generation.fusion import FusionWeights, ScoredCandidates, all_scores
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes, Generator, Prefixes
-from tiger_pipeline.generation.item_prior import ItemPrior
+from tiger_pipeline.generation.item_prior import ItemPriors
 from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations
 from tiger_pipeline.generation.recommender import Searcher
 from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_of_items
@@ -119,21 +119,21 @@ class ExactCodesRecommender(ExactRecommender):
 
 
 class ExactFusedRecommender(ExactRecommender):
-    """Ranks by codes, dense head and prior together; see `fusion.FusedRecommender`."""
+    """Ranks by codes, dense head and priors together; see `fusion.FusedRecommender`."""
 
     def __init__(
         self,
         model: DenseGenerator,
         trie: SemanticIdTrie,
-        prior: ItemPrior,
+        priors: ItemPriors,
         weights: FusionWeights,
         users_per_batch: int,
         device: ComputeDevice | None = None,
     ) -> None:
-        """As `ExactRecommender`, with a prior over the same items and the weights of the scores."""
+        """As `ExactRecommender`, with priors over the same items and the weights of the scores."""
         super().__init__(model, trie, users_per_batch, device)
         self._model: DenseGenerator = model
-        self._prior = prior
+        self._priors = priors
         self._weights = weights
 
     def _scores(
@@ -149,7 +149,7 @@ class ExactFusedRecommender(ExactRecommender):
             items = torch.arange(dense.shape[1], device=dense.device).expand(len(dense), -1)
         scored = ScoredCandidates(
             items=items.cpu().numpy(),
-            logp=three_scores(codes, dense, self._prior, histories, items).cpu().numpy(),
+            logp=all_scores(codes, dense, self._priors, histories, items).cpu().numpy(),
             seen=seen.gather(1, items).cpu().numpy(),
         )
         return torch.from_numpy(scored.fused(self._weights, exclude_seen=False)).to(dense.device)

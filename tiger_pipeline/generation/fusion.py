@@ -1,4 +1,4 @@
-"""Recommendations by several scores together: codes, dense head, and a prior from outside.
+"""Recommendations by several scores together: codes, dense head, and priors from outside.
 
 Each score proposes its own best items; what any of them proposes is scored by all of them, and
 ranked by the weighted sum of their log-probabilities. Every score of a candidate is exact: codes
@@ -18,7 +18,7 @@ from tiger_pipeline.generation.beam_search import beam_search, largest
 from tiger_pipeline.generation.catalog_tries import ColdItemTries
 from tiger_pipeline.generation.exclusion import closed_states, seen_matrix
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes
-from tiger_pipeline.generation.item_prior import ItemPrior
+from tiger_pipeline.generation.item_prior import ItemPriors
 from tiger_pipeline.generation.recommendations import NO_ITEM
 from tiger_pipeline.generation.recommender import Ranked, Searcher, SearchingRecommender
 from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_of_items
@@ -33,18 +33,20 @@ class FusionWeights:
     Attributes:
         codes: weight of the semantic ID's log-probability.
         dense: weight of the dense head's log-probability.
-        prior: weight of the prior's log-probability.
+        transitions: weight of the log-probability by item transitions.
+        text: weight of the log-probability by the similarity of texts.
         seen: added to an item of the user's own history, where these are candidates.
     """
 
     codes: float = 1.0
     dense: float = 1.0
-    prior: float = 0.0
+    transitions: float = 0.0
+    text: float = 0.0
     seen: float = 0.0
 
     def of_scores(self) -> np.ndarray:
-        """float32[3], in the order of `ScoredCandidates.logp`."""
-        return np.array([self.codes, self.dense, self.prior], dtype=np.float32)
+        """float32[4], in the order of `ScoredCandidates.logp`."""
+        return np.array([self.codes, self.dense, self.transitions, self.text], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class ScoredCandidates:
 
     Attributes:
         items: int64[n, m], ascending, each once; `NO_ITEM` at the end of shorter rows.
-        logp: float32[n, m, 3], by codes, dense head and prior; 0 where there is no item.
+        logp: float32[n, m, 4], by codes, dense head, transitions and text; 0 where there is no
+            item.
         seen: bool[n, m], in the user's own history.
     """
 
@@ -87,7 +90,7 @@ class ScoredCandidates:
 
 
 class FusedRecommender(SearchingRecommender["_Pool"]):
-    """Ranks what codes, dense head and prior propose by all of their scores together.
+    """Ranks what codes, dense head and priors propose by all of their scores together.
 
     The scores of its recommendations are the weighted sums.
     """
@@ -96,7 +99,7 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
         self,
         model: DenseGenerator,
         trie: SemanticIdTrie,
-        prior: ItemPrior,
+        priors: ItemPriors,
         weights: FusionWeights,
         beams: int | Sequence[int],
         users_per_batch: int,
@@ -108,7 +111,7 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
         Args:
             model: moved to `device` and used as it is at the time of each call.
             trie: of the semantic IDs that the model was built for.
-            prior: over the same items, and over those of `cold`.
+            priors: over the same items, and over those of `cold`.
             weights: of the scores.
             beams: width of the search, or widths by depth; the last one is also the number of
                 items that each other score proposes, and at least that which will be asked for.
@@ -123,7 +126,7 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
         cold_pool = None if searcher.cold_trie is None else _Pool.of(searcher.cold_trie)
         super().__init__(searcher, model, _Pool.of(searcher.trie), cold_pool)
         self._model: DenseGenerator = model
-        self._prior = prior
+        self._priors = priors
         self._weights = weights
 
     def candidates(self, histories: Histories) -> Iterator[tuple[np.ndarray, ScoredCandidates]]:
@@ -151,12 +154,11 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
             dense = prefixes.item_logp()
             seen = seen_matrix(users, dense.shape[1], dense.device)
             width = min(self._searcher.longest_list, dense.shape[1])
-            by_prior = torch.from_numpy(
-                self._prior.recommend(users, width, exclude_seen=True).items.astype(np.int64)
-            ).to(dense.device)
+            by_priors = torch.from_numpy(self._priors.proposals(users, width).astype(np.int64))
+            by_priors = by_priors.to(dense.device)
             yield (
                 rows,
-                [self._score(pool, users, seen, prefixes, dense, by_prior) for pool in pools],
+                [self._score(pool, users, seen, prefixes, dense, by_priors) for pool in pools],
             )
 
     def _score(
@@ -166,20 +168,20 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
         seen: Tensor,
         prefixes: DensePrefixes,
         dense: Tensor,
-        by_prior: Tensor,
+        by_priors: Tensor,
     ) -> ScoredCandidates:
         closed = closed_states(histories, pool.trie)
         by_codes = beam_search(prefixes, pool.trie, self._searcher.beams, closed).items
         allowed = dense.masked_fill(seen | ~pool.is_in, -torch.inf)
         best, by_dense = largest(allowed, min(self._searcher.longest_list, dense.shape[1]))
         by_dense = by_dense.masked_fill(best == -torch.inf, NO_ITEM)
-        proposed = torch.cat([by_codes, by_dense, by_prior, _padded(histories, dense)], dim=1)
+        proposed = torch.cat([by_codes, by_dense, by_priors, _padded(histories, dense)], dim=1)
         items = _each_once(proposed, pool.is_in)
         is_item = items != NO_ITEM
         # Whatever stands for no item is scored, too, but counts for nothing.
         known = torch.where(is_item, items, pool.some_item)
         by_codes = semantic_id_logp(prefixes, pool.trie, pool.ways[known])
-        scores = three_scores(by_codes, dense, self._prior, histories, known)
+        scores = all_scores(by_codes, dense, self._priors, histories, known)
         return ScoredCandidates(
             items=items.cpu().numpy(),
             logp=scores.masked_fill(~is_item.unsqueeze(2), 0).cpu().numpy(),
@@ -209,23 +211,24 @@ class _Pool:
         return cls(trie, states_of_items(trie), is_in, is_in.int().argmax())
 
 
-def three_scores(
-    codes: Tensor, dense: Tensor, prior: ItemPrior, histories: Histories, items: Tensor
+def all_scores(
+    codes: Tensor, dense: Tensor, priors: ItemPriors, histories: Histories, items: Tensor
 ) -> Tensor:
     """The scores of some items as `ScoredCandidates.logp` holds them.
 
     Args:
         codes: float32[n, m], of the items, by their codes.
         dense: float32[n, n_items], of all items, by the dense head.
-        prior: asked for the third score.
+        priors: asked for the other scores.
         histories: of the n users.
         items: int64[n, m].
 
     Returns:
-        float32[n, m, 3].
+        float32[n, m, 4].
     """
-    by_prior = torch.from_numpy(prior.logp(histories, items.cpu().numpy())).to(dense)
-    return torch.stack([codes, dense.gather(1, items), by_prior], dim=2)
+    by_priors = torch.from_numpy(priors.logp(histories, items.cpu().numpy())).to(dense)
+    by_model = torch.stack([codes, dense.gather(1, items)], dim=2)
+    return torch.cat([by_model, by_priors], dim=2)
 
 
 def _padded(histories: Histories, like: Tensor) -> Tensor:

@@ -164,6 +164,11 @@ class DenseGenerator(Generator):
 
     config: ItemDecoderConfig
 
+    @property
+    @abstractmethod
+    def text_embeddings(self) -> np.ndarray:
+        """See `Generator.text_embeddings`; float32[n_items, d]."""
+
     @abstractmethod
     def encode(self, batch: Batch) -> DensePrefixes:
         """See `Generator.encode`."""

@@ -23,8 +23,9 @@ from tiger_pipeline.generation.exact_ranking import (
 )
 from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
 from tiger_pipeline.generation.generator import DenseGenerator, Generator
-from tiger_pipeline.generation.item_prior import ItemPrior
+from tiger_pipeline.generation.item_prior import ItemPrior, ItemPriors
 from tiger_pipeline.generation.recommender import GeneratorRecommender
+from tiger_pipeline.generation.text_similarity import TextSimilarity
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
@@ -37,9 +38,24 @@ _PRIOR = TransitionSettings(popularity_share=0.1)
 """With the baseline's own tiny share, an item that never followed could not be won back."""
 
 
-def item_prior(training: Histories, n_items: int) -> ItemPrior:
-    """The prior of fused scores: item transitions of the training interactions, smoothed."""
-    return ItemTransitionKNN(training, n_items, _PRIOR)
+def item_priors(
+    training: Histories, warm_text: np.ndarray, cold_text: np.ndarray | None = None
+) -> ItemPriors:
+    """The priors of fused scores: transitions of the training interactions, smoothed, and texts.
+
+    Args:
+        training: the training interactions; those of cold items are not counted.
+        warm_text: float32[n_warm, d], text embeddings of the items that were trained on.
+        cold_text: float32[n_cold, d], of items that came later.
+    """
+    n_warm = len(warm_text)
+    transitions: ItemPrior = ItemTransitionKNN(
+        training.only(training.items < n_warm), n_warm, _PRIOR
+    )
+    if cold_text is not None:
+        neighbors = nearest_warm_items(cold_text, warm_text)
+        transitions = CatalogPrior(transitions, neighbors, n_warm)
+    return ItemPriors(transitions, TextSimilarity(warm_text, cold_text))
 
 
 def recommender_of(
@@ -54,12 +70,12 @@ def fused_recommender_of(
     model: DenseGenerator,
     semantic_ids: SemanticIds,
     config: EvaluationConfig,
-    prior: ItemPrior,
+    priors: ItemPriors,
     weights: FusionWeights,
 ) -> FusedRecommender:
-    """Rank by codes, dense head and `prior` together; as many items as beams are tried of each."""
+    """Rank by codes, dense head and `priors` together; as many items as beams are tried of each."""
     trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
-    return FusedRecommender(model, trie, prior, weights, config.beams, config.users_per_batch)
+    return FusedRecommender(model, trie, priors, weights, config.beams, config.users_per_batch)
 
 
 def load_recommenders(
@@ -93,9 +109,9 @@ def load_recommenders(
     codes_alone = ExactCodesRecommender(model, trie, batch)
     if not isinstance(model, DenseGenerator):
         return codes_alone, None
-    prior = item_prior(training(), semantic_ids.n_warm)
+    priors = item_priors(training(), model.text_embeddings)
     weights = read_fusion_weights(directory)
-    return ExactFusedRecommender(model, trie, prior, weights, batch), codes_alone
+    return ExactFusedRecommender(model, trie, priors, weights, batch), codes_alone
 
 
 def load_searching_recommenders(
@@ -132,13 +148,9 @@ def load_searching_recommenders(
     codes_alone = GeneratorRecommender(model, trie, *widths, cold=cold)
     if not isinstance(model, DenseGenerator):
         return codes_alone, None
-    n_warm = semantic_ids.n_warm
-    counted = training()
-    prior: ItemPrior = item_prior(counted.only(counted.items < n_warm), n_warm)
-    if text is not None and model.text_embeddings is not None:
-        prior = CatalogPrior(prior, nearest_warm_items(text, model.text_embeddings), n_warm)
+    priors = item_priors(training(), model.text_embeddings, text)
     weights = read_fusion_weights(directory)
-    return FusedRecommender(model, trie, prior, weights, *widths, cold=cold), codes_alone
+    return FusedRecommender(model, trie, priors, weights, *widths, cold=cold), codes_alone
 
 
 def cold_text_of(semantic_ids: SemanticIds, embeddings: "pa.Table | None") -> np.ndarray | None:

@@ -13,15 +13,22 @@ from tiger_pipeline.encoding.embedding_table import vectors_of_items
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.evaluation.fusion_fitting import FittedFusion, fit_fusion
 from tiger_pipeline.evaluation.protocol import make_validator, validation_sample
-from tiger_pipeline.generation.checkpoint import read_description, save_generator
+from tiger_pipeline.generation.checkpoint import (
+    load_generator,
+    read_description,
+    read_fusion_weights,
+    replace_fusion_weights,
+    save_generator,
+)
 from tiger_pipeline.generation.fusion import FusionWeights
 from tiger_pipeline.generation.generator import DenseGenerator, Generator
+from tiger_pipeline.generation.item_prior import ItemPriors
 from tiger_pipeline.generation.training import train_generator, training_fingerprint
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.workflows.recommender import (
     fused_recommender_of,
-    item_prior,
+    item_priors,
     recommender_of,
 )
 
@@ -61,13 +68,14 @@ def train_or_reuse(
     config = settings.model.generator
     text = text_of(semantic_ids, embeddings) if config.reads_text else None
     fingerprint = training_fingerprint(config, settings.training, semantic_ids, training, text)
+    validation = _Validation(settings, semantic_ids, sequences)
     if not retrain and _is_finished(directory, fingerprint):
         progress.note(
             f"The generator in {directory} was trained with these settings on these inputs: it is "
             "kept. Set the config `retrain: true` to train it again."
         )
+        _renew_fusion(directory, semantic_ids, validation, progress)
         return True
-    validation = _Validation(settings, semantic_ids, sequences)
     result = train_generator(
         config,
         settings.training,
@@ -103,6 +111,21 @@ def _is_finished(directory: Path, fingerprint: str) -> bool:
         return False
 
 
+def _renew_fusion(
+    directory: Path, semantic_ids: SemanticIds, validation: "_Validation", progress: Progress
+) -> None:
+    """Fit the weights of the fused score anew where another version fitted those of its own."""
+    if read_description(directory)["fusion"] is None:
+        return
+    try:
+        read_fusion_weights(directory)
+    except ArtifactError:
+        progress.note(f"The weights of the fused score in {directory} are fitted anew.")
+        model = load_generator(directory, semantic_ids)
+        assert isinstance(model, DenseGenerator)
+        replace_fusion_weights(directory, validation.fit(model, model.config.fusion_users).weights)
+
+
 class _Validation:
     """Measures a generator on validation targets as it will recommend later.
 
@@ -117,7 +140,7 @@ class _Validation:
         self._evaluation = settings.evaluation
         self._semantic_ids = semantic_ids
         self._sequences = sequences
-        self._prior = item_prior(sequences.training(), sequences.n_items)
+        self._priors: ItemPriors | None = None
         self._validate_codes = make_validator(
             sequences, self._evaluation, self._training.validation_users, self._training.seed
         )
@@ -130,8 +153,10 @@ class _Validation:
 
     def fit(self, model: DenseGenerator, n_users: int) -> FittedFusion:
         """Weights of the fused score, fitted to the validation targets of `n_users`."""
+        if self._priors is None:
+            self._priors = item_priors(self._sequences.training(), model.text_embeddings)
         recommender = fused_recommender_of(
-            model, self._semantic_ids, self._evaluation, self._prior, FusionWeights()
+            model, self._semantic_ids, self._evaluation, self._priors, FusionWeights()
         )
         histories, targets = validation_sample(self._sequences, n_users, self._training.seed)
         return fit_fusion(recommender, histories, targets)

@@ -51,7 +51,9 @@ def test_a_loaded_generator_is_the_saved_one(directory: Path) -> None:
 @pytest.fixture
 def item_directory(tmp_path: Path) -> Path:
     result = TrainingResult(item_decoder(SEMANTIC_IDS), HISTORY, 1, 2.5, 99, "all its inputs")
-    save_generator(tmp_path / "items", result, TrainingConfig(), FusionWeights(0.3, 1.0, 0.2, -1.0))
+    save_generator(
+        tmp_path / "items", result, TrainingConfig(), FusionWeights(0.3, 1.0, 0.2, 0.4, -1.0)
+    )
     return tmp_path / "items"
 
 
@@ -64,7 +66,7 @@ def test_a_loaded_item_decoder_is_the_saved_one(item_directory: Path) -> None:
     one, other = loaded.encode(batch), saved.encode(batch)
     assert torch.equal(one.logp, other.logp)
     assert torch.equal(one.item_logp(), other.item_logp())
-    assert read_fusion_weights(item_directory) == FusionWeights(0.3, 1.0, 0.2, -1.0)
+    assert read_fusion_weights(item_directory) == FusionWeights(0.3, 1.0, 0.2, 0.4, -1.0)
 
 
 def test_other_fusion_weights_are_another_generator(tmp_path: Path) -> None:

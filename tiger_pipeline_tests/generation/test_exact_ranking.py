@@ -22,16 +22,16 @@ from tiger_pipeline_tests.generation.catalogs import (
 from tiger_pipeline_tests.generation.test_fusion import (
     MODEL,
     N_ITEMS,
+    PRIORS,
     TRIE,
     WEIGHTS,
-    Closeness,
     expected_scores,
     fused,
 )
 
 HISTORIES = random_histories(6, n_users=7, n_items=N_ITEMS, longest=9)
 BY_CODES = ExactCodesRecommender(MODEL, TRIE, 3, cpu())
-FUSED = ExactFusedRecommender(MODEL, TRIE, Closeness(), WEIGHTS, 3, cpu())
+FUSED = ExactFusedRecommender(MODEL, TRIE, PRIORS, WEIGHTS, 3, cpu())
 
 
 @pytest.mark.parametrize("exclude_seen", [False, True])

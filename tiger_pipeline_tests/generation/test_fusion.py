@@ -6,7 +6,8 @@ from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import cpu
 from tiger_pipeline.errors import ConfigurationError
 from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
-from tiger_pipeline.generation.recommendations import Recommendations
+from tiger_pipeline.generation.item_prior import ItemPriors
+from tiger_pipeline.generation.recommendations import NO_ITEM
 from tiger_pipeline.generation.recommender import GeneratorRecommender
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 from tiger_pipeline_tests.generation.catalogs import (
@@ -20,30 +21,35 @@ N_ITEMS = 25
 SEMANTIC_IDS = random_semantic_ids(1, N_ITEMS)
 TRIE = SemanticIdTrie.from_semantic_ids(SEMANTIC_IDS)
 MODEL = item_decoder(SEMANTIC_IDS)
-WEIGHTS = FusionWeights(codes=0.4, dense=1.0, prior=0.7, seen=-1.5)
+WEIGHTS = FusionWeights(codes=0.4, dense=1.0, transitions=0.7, text=0.3, seen=-1.5)
 
 
 class Closeness:
-    """A prior that likes items whose index is close to that of the last item."""
+    """A prior that likes items whose index is close to that of the last item plus a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
 
     def matrix(self, histories: Histories) -> np.ndarray:
         last = [
             items[-1] if len(items) else 0 for items in map(histories.__getitem__, _rows(histories))
         ]
-        distance = np.abs(np.arange(N_ITEMS) - np.array(last).reshape(-1, 1))
+        distance = np.abs(np.arange(N_ITEMS) - np.array(last).reshape(-1, 1) - self.step)
         return np.log(np.exp(-distance) / np.exp(-distance).sum(1, keepdims=True))
 
-    def recommend(self, histories: Histories, top_k: int, exclude_seen: bool) -> Recommendations:
+    def proposals(self, histories: Histories, width: int) -> np.ndarray:
         logp = self.matrix(histories)
         for row in _rows(histories):
-            if exclude_seen:
-                logp[row, histories[row]] = -np.inf
-        order = np.argsort(-logp, axis=1, kind="stable")[:, :top_k]
+            logp[row, histories[row]] = -np.inf
+        order = np.argsort(-logp, axis=1, kind="stable")[:, :width]
         found = np.take_along_axis(logp, order, axis=1)
-        return Recommendations(np.where(np.isfinite(found), order, -1).astype(np.int32), found)
+        return np.where(np.isfinite(found), order, NO_ITEM)
 
     def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
         return np.take_along_axis(self.matrix(histories), items, axis=1)
+
+
+PRIORS = ItemPriors(transitions=Closeness(0), text=Closeness(7))
 
 
 def _rows(histories: Histories) -> range:
@@ -51,13 +57,14 @@ def _rows(histories: Histories) -> range:
 
 
 def fused(beams: int, weights: FusionWeights = WEIGHTS) -> FusedRecommender:
-    return FusedRecommender(MODEL, TRIE, Closeness(), weights, beams, 3, cpu())
+    return FusedRecommender(MODEL, TRIE, PRIORS, weights, beams, 3, cpu())
 
 
 def expected_scores(histories: Histories, exclude_seen: bool) -> np.ndarray:
     with torch.no_grad():
         codes, dense = all_scores(MODEL, SEMANTIC_IDS, histories)
-    scores = 0.4 * codes + dense + 0.7 * Closeness().matrix(histories)
+    scores = 0.4 * codes + dense + 0.7 * PRIORS.transitions.matrix(histories)
+    scores += 0.3 * PRIORS.text.matrix(histories)
     for row in _rows(histories):
         seen = np.unique(histories[row])
         scores[row, seen] = -np.inf if exclude_seen else scores[row, seen] - 1.5
@@ -78,7 +85,11 @@ def test_a_search_as_wide_as_the_catalog_ranks_by_the_weighted_sum(exclude_seen:
 def test_each_score_proposes_its_best_unseen_items_and_seen_ones_stay_candidates() -> None:
     histories = random_histories(6, n_users=7, n_items=N_ITEMS, longest=9)
     with torch.no_grad():
-        scores = [all_scores(MODEL, SEMANTIC_IDS, histories)[1], Closeness().matrix(histories)]
+        scores = [
+            all_scores(MODEL, SEMANTIC_IDS, histories)[1],
+            PRIORS.transitions.matrix(histories),
+            PRIORS.text.matrix(histories),
+        ]
     by_codes = GeneratorRecommender(MODEL, TRIE, 4, 3, cpu()).recommend(histories, 4, True).items
     for rows, candidates in fused(4).candidates(histories):
         for row, items, seen in zip(rows, candidates.items, candidates.seen, strict=True):
@@ -93,12 +104,15 @@ def test_each_score_proposes_its_best_unseen_items_and_seen_ones_stay_candidates
             assert seen.tolist() == [item in history for item in items]
 
 
-@pytest.mark.parametrize("weights", [FusionWeights(0, 1, 0), FusionWeights(0, 0, 1)])
+@pytest.mark.parametrize(
+    "weights", [FusionWeights(0, 1), FusionWeights(0, 0, 1), FusionWeights(0, 0, 0, 1)]
+)
 def test_one_score_alone_ranks_exactly_however_narrow_the_search(weights: FusionWeights) -> None:
     histories = random_histories(6, n_users=5, n_items=N_ITEMS, longest=9)
     with torch.no_grad():
         _, dense = all_scores(MODEL, SEMANTIC_IDS, histories)
-    scores = dense if weights.dense else Closeness().matrix(histories)
+    priors = PRIORS.transitions if weights.transitions else PRIORS.text
+    scores = dense if weights.dense else priors.matrix(histories)
     found = fused(6, weights).recommend(histories, 6, exclude_seen=False)
     best = -np.sort(-scores, axis=1)[:, :6]
     np.testing.assert_allclose(found.logp, best, rtol=1e-4)

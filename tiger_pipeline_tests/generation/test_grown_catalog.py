@@ -12,16 +12,17 @@ import torch.nn.functional as F
 from tiger_pipeline.errors import ArtifactMismatchError, InputError
 from tiger_pipeline.generation.catalog_tries import catalog_tries
 from tiger_pipeline.generation.checkpoint import load_generator, save_generator
-from tiger_pipeline.generation.cold_prior import CatalogPrior, nearest_warm_items
+from tiger_pipeline.generation.cold_prior import nearest_warm_items
 from tiger_pipeline.generation.cold_share import WarmAndCold
 from tiger_pipeline.generation.config import DecoderConfig, T5Config, TrainingConfig
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
 from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.recommender import GeneratorRecommender
+from tiger_pipeline.generation.text_similarity import TextSimilarity
 from tiger_pipeline.generation.training import TrainingResult
 from tiger_pipeline.semantic_ids.table import SemanticIds
-from tiger_pipeline.workflows.recommender import item_prior
+from tiger_pipeline.workflows.recommender import item_priors
 from tiger_pipeline_tests.generation.catalogs import (
     histories_of,
     random_histories,
@@ -40,7 +41,7 @@ CONFIGS = {
     "decoder": DecoderConfig(blocks=1, width=16, heads=2, history_items=5),
     "t5": T5Config(layers=1, width=16, heads=2, head_width=8, mlp_width=16, history_items=5),
 }
-WEIGHTS = FusionWeights(codes=0.7, dense=1.0, prior=0.3)
+WEIGHTS = FusionWeights(codes=0.7, dense=1.0, transitions=0.3, text=0.5)
 
 
 def grown() -> SemanticIds:
@@ -185,11 +186,9 @@ def test_the_dense_head_scores_cold_items_beside_the_warm_ones():
 
 def fused(model, ids: SemanticIds, allowed=None, training=None) -> FusedRecommender:
     trie, cold = catalog_tries(ids, allowed)
-    prior = item_prior(training or random_histories(8, 40, N_WARM), N_WARM)
-    if ids.n_cold:
-        neighbors = nearest_warm_items(COLD_TEXT, model.text_embeddings)
-        prior = CatalogPrior(prior, neighbors, N_WARM)
-    return FusedRecommender(model, trie, prior, WEIGHTS, 40, 3, cold=cold)
+    counted = training or random_histories(8, 40, N_WARM)
+    priors = item_priors(counted, model.text_embeddings, COLD_TEXT if ids.n_cold else None)
+    return FusedRecommender(model, trie, priors, WEIGHTS, 40, 3, cold=cold)
 
 
 def test_the_fused_warm_ranking_stays_bit_for_bit():
@@ -205,10 +204,9 @@ def test_fused_scores_of_cold_items_are_the_weighted_sums():
     model = on_catalog("item_decoder")
     found = fused(model, GROWN).recommend_apart(histories, 20, exclude_seen=True).cold
     training = random_histories(8, 40, N_WARM)
-    prior, neighbors = (
-        item_prior(training, N_WARM),
-        nearest_warm_items(COLD_TEXT, model.text_embeddings),
-    )
+    prior = item_priors(training, model.text_embeddings).transitions
+    neighbors = nearest_warm_items(COLD_TEXT, model.text_embeddings)
+    by_text = TextSimilarity(model.text_embeddings, COLD_TEXT)
     with torch.inference_mode():
         batch = model.history_examples(histories).batch(np.arange(5))
         dense = model.encode(batch).item_logp().numpy()
@@ -223,7 +221,9 @@ def test_fused_scores_of_cold_items_are_the_weighted_sums():
                 expected = (
                     WEIGHTS.codes * cold_logp(model, histories, row, int(item))
                     + WEIGHTS.dense * dense[row, item]
-                    + WEIGHTS.prior * np.log(np.exp(similar).mean())
+                    + WEIGHTS.transitions * np.log(np.exp(similar).mean())
+                    + WEIGHTS.text
+                    * by_text.logp(histories.select(np.array([row])), np.array([[item]])).item()
                 )
                 assert score == pytest.approx(expected, abs=1e-3)
 

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,11 @@ from tiger_pipeline.catalog.sequences import SPLITS, UserSequences
 from tiger_pipeline.configuration.settings import Settings, parse_settings
 from tiger_pipeline.encoding.embedding_table import list_array_of
 from tiger_pipeline.errors import ArtifactMismatchError
-from tiger_pipeline.generation.checkpoint import load_training_history, read_description
+from tiger_pipeline.generation.checkpoint import (
+    load_training_history,
+    read_description,
+    read_fusion_weights,
+)
 from tiger_pipeline.generation.exact_ranking import (
     ExactCodesRecommender,
     ExactFusedRecommender,
@@ -100,6 +105,17 @@ def test_an_exhaustive_ranking_is_what_beams_approach(tmp_path: Path, rank_pools
             r.recommend(SEQUENCES.complete(), 8, exclude_seen=True) for r in (recommender, beams)
         )
         assert np.array_equal(found.items, expected.items)
+
+
+def test_weights_of_an_older_fused_score_are_fitted_anew_without_training(tmp_path: Path) -> None:
+    train(tmp_path, "item_decoder")
+    fitted = read_fusion_weights(tmp_path / "generator")
+    path = tmp_path / "generator" / "config.json"
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps({**description, "fusion": {"codes": 1.0, "prior": 0.5}}))
+    assert train(tmp_path, "item_decoder")
+    assert read_fusion_weights(tmp_path / "generator") == fitted
+    assert json.loads(path.read_text()) == description
 
 
 def test_other_text_trains_again(tmp_path: Path) -> None:

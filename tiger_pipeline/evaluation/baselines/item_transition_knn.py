@@ -76,6 +76,10 @@ class ItemTransitionKNN:
             rows, items, logp = rows[unseen], items[unseen], logp[unseen]
         return _top_of_rows(len(histories), rows, items, logp, top_k)
 
+    def proposals(self, histories: Histories, width: int) -> np.ndarray:
+        """See `item_prior.ItemPrior`."""
+        return self.recommend(histories, width, exclude_seen=True).items
+
     def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
         """Log-probabilities float32[n, m] of `items` (int[n, m]), for each of the n histories."""
         rows, scored, logp = self._score(histories, items)
