@@ -21,7 +21,7 @@ import torch
 
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import choose_device
-from tiger_pipeline.configuration.locations import store_root
+from tiger_pipeline.configuration.locations import open_store
 from tiger_pipeline.generation.catalog_tries import catalog_tries
 from tiger_pipeline.generation.checkpoint import load_generator
 from tiger_pipeline.generation.config import DecoderConfig
@@ -32,7 +32,6 @@ from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_o
 from tiger_pipeline.generation.trie_tensors import trie_tensors
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
-from tiger_pipeline.storage.store import ArtifactStore
 from tiger_pipeline.storage.tables import read_table
 
 HISTORY_ITEMS, TOP_K = 10, 10
@@ -75,9 +74,10 @@ def untrained(n_items: int) -> tuple[Generator, SemanticIds]:
 
 def finished(dataset: str, variant: str) -> tuple[Generator, SemanticIds]:
     """The generator of the store, on its warm items."""
-    store = ArtifactStore(store_root())
-    ids = SemanticIds.from_table(read_table(store.table("semantic_ids", dataset, variant)))
-    return load_generator(store.directory("generator", dataset, variant), ids), ids
+    store = open_store()
+    table = store.fetch(store.table("semantic_ids", dataset, variant))
+    ids = SemanticIds.from_table(read_table(table))
+    return load_generator(store.fetch(store.directory("generator", dataset, variant)), ids), ids
 
 
 def random_histories(n: int, n_items: int, seed: int) -> Histories:

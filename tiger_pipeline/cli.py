@@ -11,12 +11,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tiger_pipeline.configuration.locations import dagster_home, store_root
+from tiger_pipeline.configuration.locations import dagster_home, open_store
 from tiger_pipeline.configuration.presets import Presets, describe
 from tiger_pipeline.configuration.reference import settings_reference
 from tiger_pipeline.errors import TigerError
 from tiger_pipeline.progress import PROGRESS_BAR_VARIABLE, TerminalProgress
-from tiger_pipeline.storage.store import ArtifactStore
 
 DATASET_ASSETS = (
     "items,interactions,item_texts,item_embeddings,warm_item_embeddings,baseline_metrics"
@@ -214,7 +213,7 @@ def _study(options: argparse.Namespace) -> int:
     from tiger_pipeline.workflows.study import write_study
 
     variants = Presets().with_repeats(STUDY_ROWS)
-    write_study(ArtifactStore(store_root()), options.dataset, variants, options.out)
+    write_study(open_store(), options.dataset, variants, options.out)
     print(f"Study: {options.out}")
     return 0
 
@@ -223,7 +222,7 @@ def _results(options: argparse.Namespace) -> int:
     from tiger_pipeline.workflows.results import GENERATOR_ROWS, write_results
 
     variants = Presets().with_repeats(options.variants or GENERATOR_ROWS)
-    write_results(ArtifactStore(store_root()), options.datasets, variants, options.out)
+    write_results(open_store(), options.datasets, variants, options.out)
     print(f"Results: {options.out}")
     return 0
 
@@ -240,7 +239,7 @@ def _sweep(options: argparse.Namespace) -> int:
         variant,
         options.values or sweep.values,
         lambda point: presets.settings(options.dataset, variant, [*options.overrides, point]),
-        ArtifactStore(store_root()),
+        open_store(),
         TerminalProgress(),
     )
     out = options.out or Path("docs/sweeps") / f"{options.name}.md"
@@ -267,7 +266,7 @@ def _run(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return 1
-    store = ArtifactStore(store_root())
+    store = open_store()
     print()
     for variant in options.variants:
         report = store.directory("metrics", options.dataset, variant) / "report.html"

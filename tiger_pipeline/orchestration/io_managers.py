@@ -1,8 +1,11 @@
 """Tables between assets: one parquet file a partition, in the artifact store."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from tiger_pipeline.orchestration.resources import StoreResource
+from tiger_pipeline.storage.store import ArtifactStore
 
 
 class ParquetIOManager(dg.ConfigurableIOManager):
@@ -18,11 +21,13 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         """Write the table and record its path, size and first rows."""
         from tiger_pipeline.storage.tables import write_table
 
-        path = self._path(context.asset_key, context.asset_partition_key)
+        store = self.store.open()
+        path = _path(store, context.asset_key, context.asset_partition_key)
         write_table(path, obj)
+        store.publish(path)
         context.add_output_metadata(
             {
-                "path": dg.MetadataValue.path(str(path)),
+                "path": dg.MetadataValue.path(store.location(path)),
                 "dagster/row_count": obj.num_rows,
                 "size_MB": round(path.stat().st_size / 1e6, 3),
             }
@@ -32,7 +37,10 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         """Read the table that the upstream partition wrote."""
         from tiger_pipeline.storage.tables import read_table
 
-        return read_table(self._path(context.asset_key, context.asset_partition_key))
+        store = self.store.open()
+        path = _path(store, context.asset_key, context.asset_partition_key)
+        return read_table(store.fetch(path))
 
-    def _path(self, asset_key: dg.AssetKey, partition_key: str):
-        return self.store.open().table(asset_key.path[-1], *partition_key.split("|"))
+
+def _path(store: ArtifactStore, asset_key: dg.AssetKey, partition_key: str) -> Path:
+    return store.table(asset_key.path[-1], *partition_key.split("|"))

@@ -63,12 +63,8 @@ def add_new_items() -> None:
 
 def variants_with_ids(store: StoreResource, dataset: str) -> list[str]:
     """Variants of a dataset that have semantic IDs, to which new items can be added."""
-    artifacts = store.open()
-    return [
-        variant
-        for variant in VARIANT_NAMES
-        if artifacts.table("semantic_ids", dataset, variant).is_file()
-    ]
+    finished = store.open().partitions("semantic_ids", dimensions=2)
+    return [variant for variant in VARIANT_NAMES if (dataset, variant) in finished]
 
 
 def _is_running(instance: dg.DagsterInstance, dataset: str) -> bool:

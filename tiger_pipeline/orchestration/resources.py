@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from tiger_pipeline.configuration.locations import store_root
+from tiger_pipeline.configuration.locations import open_store
 from tiger_pipeline.configuration.presets import Presets
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.orchestration.partitions import DatasetVariant
@@ -10,15 +10,13 @@ from tiger_pipeline.storage.store import ArtifactStore
 
 
 class StoreResource(dg.ConfigurableResource):
-    """The artifact store. An empty root means `TIGER_STORE`, or `artifacts` in the checkout."""
+    """The artifact store: a folder or a URL; an empty root means what `TIGER_STORE` says."""
 
     root: str = ""
 
     def open(self) -> ArtifactStore:
         """The store, as the science sees it."""
-        from pathlib import Path
-
-        return ArtifactStore(Path(self.root).resolve() if self.root else store_root())
+        return open_store(self.root)
 
 
 class SettingsResource(dg.ConfigurableResource):

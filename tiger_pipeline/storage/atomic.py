@@ -22,11 +22,17 @@ def _beside(target: Path) -> Path:
     return target.parent / f"{_SCRATCH_PREFIX}{target.name}-{uuid.uuid4().hex[:8]}"
 
 
+def is_full_disk(error: Exception) -> bool:
+    """Whether an error says that a disk is full or a quota is used up."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def _explain(error: OSError, target: Path) -> ArtifactError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full_disk(error):
         return ArtifactError(
-            f"The disk that holds {target} is full; nothing was replaced. "
-            "Free some space, or point TIGER_STORE at another disk, and run again."
+            f"The disk that holds {target} is full; nothing was replaced. Free some space, or "
+            "point TIGER_STORE (TIGER_CACHE for a store in a bucket) at another disk, and run "
+            "again."
         )
     return ArtifactError(f"Could not write {target}: {error.strerror or error}.")
 

@@ -36,10 +36,10 @@ class BaselineFolders:
 
     @classmethod
     def of(cls, store: ArtifactStore, dataset: str) -> "BaselineFolders":
-        """The folders in `store`."""
+        """The folders in `store`, fetched."""
         return cls(
-            standard=store.directory("baseline_metrics", dataset),
-            sasrec=store.directory("sasrec_baseline", dataset),
+            standard=store.fetch(store.directory("baseline_metrics", dataset)),
+            sasrec=store.fetch(store.directory("sasrec_baseline", dataset)),
         )
 
 

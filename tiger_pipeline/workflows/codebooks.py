@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tiger_pipeline.encoding.embedding_table import vectors_of
 from tiger_pipeline.errors import ArtifactMismatchError
 from tiger_pipeline.progress import Progress
-from tiger_pipeline.quantization.config import QuantizerConfig
+from tiger_pipeline.quantization.config import KMeansStartConfig, QuantizerConfig
 from tiger_pipeline.quantization.drift import error_percentiles
 from tiger_pipeline.quantization.quantizer import (
     fit_quantizer,
@@ -20,6 +20,7 @@ from tiger_pipeline.quantization.quantizer import (
 from tiger_pipeline.quantization.statistics import code_statistics
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.fingerprint import fingerprint_table
+from tiger_pipeline.storage.store import ArtifactStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,6 +81,18 @@ def fit_codebooks(
     save_quantizer(directory, quantizer, vars(facts))
     shutil.rmtree(work_directory, ignore_errors=True)
     return facts
+
+
+def fetch_initial_codebooks(store: ArtifactStore, config: QuantizerConfig) -> None:
+    """Fetch the codebooks that a quantizer starts from, if they are an artifact of the store.
+
+    Raises:
+        ArtifactError: the store cannot be read.
+    """
+    if isinstance(config, KMeansStartConfig) and config.initial_codebooks is not None:
+        path = Path(config.initial_codebooks)
+        if path.is_relative_to(store.root):
+            store.fetch(path.parent)
 
 
 def read_codebook_facts(directory: Path) -> CodebookFacts:

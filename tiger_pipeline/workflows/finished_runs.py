@@ -55,8 +55,12 @@ def report_folders(
     store: ArtifactStore, dataset: str, variants: Sequence[str]
 ) -> "dict[str, Path]":
     """The report folders of those of `variants` that are finished."""
-    folders = {name: store.directory("metrics", dataset, name) for name in variants}
-    return {name: folder for name, folder in folders.items() if folder.is_dir()}
+    finished = store.partitions("metrics", dimensions=2)
+    return {
+        name: store.fetch(store.directory("metrics", dataset, name))
+        for name in variants
+        if (dataset, name) in finished
+    }
 
 
 def read_finished_runs(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiger_pipeline.catalog.sequences import Histories, UserSequences
-from tiger_pipeline.configuration.locations import store_root
+from tiger_pipeline.configuration.locations import open_store
 from tiger_pipeline.configuration.presets import Presets
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.errors import ArtifactError, InputError
@@ -197,16 +197,17 @@ def load_recommender(
         InputError: the filter leaves no item.
     """
     settings = settings or Presets().settings(dataset, variant)
-    store = store or ArtifactStore(store_root())
+    store = store or open_store()
     _check_finished(store, dataset, variant)
     catalog = read_catalog(store, dataset, variant)
     ids = catalog.semantic_ids
     embeddings = None
     if ids.n_cold and settings.model.generator.reads_text:
-        embeddings = read_table(store.table("item_embeddings", dataset), ["item_id", "embedding"])
+        path = store.fetch(store.table("item_embeddings", dataset))
+        embeddings = read_table(path, ["item_id", "embedding"])
     allowed = item_filter.allowed(ids.item_ids, catalog.items) if item_filter else None
     recommender, _ = load_searching_recommenders(
-        store.directory("generator", dataset, variant),
+        store.fetch(store.directory("generator", dataset, variant)),
         ids,
         lambda: read_sequences(store, dataset, ids).training(),
         settings.evaluation,
@@ -223,11 +224,12 @@ def read_catalog(store: ArtifactStore, dataset: str, variant: str) -> Catalog:
         ArtifactError: a table is missing or damaged.
         ArtifactMismatchError: the cold items belong to another table of warm ones.
     """
-    ids = SemanticIds.from_table(read_table(store.table("semantic_ids", dataset, variant)))
-    cold = store.table("cold_semantic_ids", dataset, variant)
+    warm = store.fetch(store.table("semantic_ids", dataset, variant))
+    ids = SemanticIds.from_table(read_table(warm))
+    cold = store.fetch(store.table("cold_semantic_ids", dataset, variant))
     if cold.is_file():
         ids = grown_semantic_ids(ids, read_table(cold))
-    return Catalog(ids, read_table(store.table("items", dataset)))
+    return Catalog(ids, read_table(store.fetch(store.table("items", dataset))))
 
 
 def read_sequences(store: ArtifactStore, dataset: str, semantic_ids: SemanticIds) -> UserSequences:
@@ -238,7 +240,7 @@ def read_sequences(store: ArtifactStore, dataset: str, semantic_ids: SemanticIds
         InputError: an interaction's item has no semantic ID.
     """
     columns = ["user_id", "item_id", "split"]
-    interactions = read_table(store.table("interactions", dataset), columns)
+    interactions = read_table(store.fetch(store.table("interactions", dataset)), columns)
     return UserSequences.from_table(interactions, semantic_ids.item_ids.tolist())
 
 
@@ -248,15 +250,11 @@ def _check_finished(store: ArtifactStore, dataset: str, variant: str) -> None:
         store.table("semantic_ids", dataset, variant),
         store.directory("generator", dataset, variant),
     ]
-    missing = [path for path in needed if not path.exists()]
+    missing = [path for path in needed if not store.fetch(path).exists()]
     if missing:
-        finished = sorted(
-            f"{folder.parent.name} {folder.name}"
-            for folder in (store.root / "generator").glob("*/*")
-            if folder.is_dir() and not folder.name.startswith(".")
-        )
+        finished = sorted(map(" ".join, store.partitions("generator", dimensions=2)))
         others = f" Finished in this store: {', '.join(finished)}." if finished else ""
         raise ArtifactError(
-            f"{dataset} {variant} is not finished: {missing[0]} does not exist. Make it with "
-            f"`tiger run {dataset} {variant}`.{others}"
+            f"{dataset} {variant} is not finished: {store.location(missing[0])} does not exist. "
+            f"Make it with `tiger run {dataset} {variant}`.{others}"
         )

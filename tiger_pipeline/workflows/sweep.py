@@ -23,6 +23,7 @@ from tiger_pipeline.storage.store import ArtifactStore
 from tiger_pipeline.storage.tables import read_table, write_table
 from tiger_pipeline.workflows.codebooks import (
     assign_semantic_ids,
+    fetch_initial_codebooks,
     fit_codebooks,
     read_codebook_facts,
 )
@@ -110,8 +111,8 @@ class _Inputs:
     """What every point of a sweep is made from."""
 
     def __init__(self, store: ArtifactStore, dataset: str) -> None:
-        self.embeddings = read_table(store.table("warm_item_embeddings", dataset))
-        interactions = read_table(store.table("interactions", dataset))
+        self.embeddings = read_table(store.fetch(store.table("warm_item_embeddings", dataset)))
+        interactions = read_table(store.fetch(store.table("interactions", dataset)))
         item_ids = self.embeddings["item_id"].to_pylist()
         self.sequences = UserSequences.from_table(interactions, item_ids)
         self.fingerprints = [fingerprint_table(self.embeddings), fingerprint_table(interactions)]
@@ -158,14 +159,18 @@ def run_sweep(
     overrides = {value: f"{SWEEPS[name].setting}={value:g}" for value in ascending}
     settings = {value: settings_of(override) for value, override in overrides.items()}
     inputs = _Inputs(store, dataset)
-    directory = store.directory("sweeps", name, dataset, variant)
+    directory = store.resume(store.directory("sweeps", name, dataset, variant))
+    for point in settings.values():
+        fetch_initial_codebooks(store, point.model.quantizer)
     rows = []
     for number, value in enumerate(ascending, start=1):
         progress.note(f"Point {number} of {len(ascending)}: {overrides[value]}")
         measured = _point(settings[value], inputs, directory, _folder_name(value), progress)
+        store.publish(directory)
         rows.append({name: float(value), **measured})
     points = pa.Table.from_pylist(rows)
     write_table(directory / _POINTS, points)
+    store.publish(directory)
     return points
 
 

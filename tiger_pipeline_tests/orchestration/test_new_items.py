@@ -37,6 +37,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_variants_with_ids_are_found_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = StoreResource(root="memory://new-items")
+    for cache, variants in (("here", ["random"]), ("there", ["random", "t5"])):
+        monkeypatch.setenv("TIGER_CACHE", str(tmp_path / cache))
+        artifacts = store.open()
+        ids = artifacts.table("semantic_ids", "demo", variants[-1])
+        ids.parent.mkdir(parents=True)
+        ids.touch()
+        artifacts.publish(ids)
+        assert set(new_items.variants_with_ids(store, "demo")) == set(variants)
+        assert new_items.variants_with_ids(store, "beauty") == []
+
+
 def drop(folder: Path, name: str, settled: bool = True) -> None:
     path = folder / "source" / "incoming" / name
     path.parent.mkdir(exist_ok=True)

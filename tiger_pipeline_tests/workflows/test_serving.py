@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tiger_pipeline.storage.store import ArtifactStore
 from tiger_pipeline.storage.tables import read_table, write_table
 from tiger_pipeline.workflows.item_filter import ItemFilter
 from tiger_pipeline.workflows.serving import LoadedRecommender, load_recommender
+from tiger_pipeline_tests.storage.remotes import machine
 from tiger_pipeline_tests.workflows.served_store import (
     ITEM_IDS,
     N_ITEMS,
@@ -46,6 +48,22 @@ def test_answers_are_named_ranked_and_new_to_the_user(store: ArtifactStore):
     for item in answer:
         assert item.title == f"Book {ITEM_IDS.index(item.item_id)}"
         assert item.is_cold_start == item.item_id.startswith("new")
+
+
+def test_another_machine_answers_the_same_from_the_bucket(store: ArtifactStore, tmp_path: Path):
+    copies, bucket = tmp_path / store.root.name, {}
+    shutil.copytree(store.root, copies)
+    here = machine(copies, bucket)
+    tables = [("items", "shop"), ("item_embeddings", "shop"), ("interactions", "shop")]
+    tables += [("semantic_ids", *PARTITION), ("cold_semantic_ids", *PARTITION)]
+    for path in [
+        *(here.table(*table) for table in tables),
+        here.directory("generator", *PARTITION),
+    ]:
+        here.publish(path)
+    there = machine(tmp_path / "there" / store.root.name, bucket)
+    answers = [load(place).recommend(HISTORY, top_k=10, epsilon=1.0) for place in (store, there)]
+    assert answers[0] == answers[1]
 
 
 def test_the_share_of_cold_items_is_that_of_the_settings_or_of_the_question(store: ArtifactStore):

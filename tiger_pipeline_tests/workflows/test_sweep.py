@@ -16,6 +16,7 @@ from tiger_pipeline.storage.tables import read_table, write_table
 from tiger_pipeline.workflows.codebooks import read_codebook_facts
 from tiger_pipeline.workflows.sweep import SWEEPS, find_sweep, run_sweep
 from tiger_pipeline.workflows.sweep_document import write_sweep
+from tiger_pipeline_tests.storage.remotes import Bucket, machine
 
 N_ITEMS = 30
 BUDGET = (
@@ -102,6 +103,18 @@ def test_a_point_that_was_interrupted_after_its_training_does_not_train_again(
     again, notes = sweep_blocks(store, [1])
     assert again == first
     assert any("it is kept" in note for note in notes)
+
+
+def test_another_machine_keeps_the_points_that_are_finished(store: ArtifactStore, tmp_path: Path):
+    bucket: Bucket = {}
+    here, there = machine(store.root, bucket), machine(tmp_path / "there", bucket)
+    for asset in ("warm_item_embeddings", "interactions"):
+        here.publish(here.table(asset, "shop"))
+    first, _ = sweep_blocks(here, [1])
+    again, notes = sweep_blocks(there, [1, 2])
+    assert again.slice(0, 1) == first
+    assert sum("is finished: it is kept" in note for note in notes) == 1
+    assert read_table(here.fetch(folder_of(here)) / "points.parquet") == again
 
 
 def test_a_damaged_point_is_named(store: ArtifactStore):

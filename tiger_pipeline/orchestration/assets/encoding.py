@@ -37,13 +37,11 @@ def item_embeddings(
     """Text embeddings of all items. Only texts that the cache does not hold are encoded."""
     from tiger_pipeline.encoding.embed import embed_item_texts
     from tiger_pipeline.encoding.embedding_table import check_embeddings
+    from tiger_pipeline.encoding.model_source import encoder_fingerprint
 
-    result = embed_item_texts(
-        item_texts,
-        settings.for_dataset(context.partition_key).model.encoder,
-        store.open().embedding_cache,
-        progress=progress_of(context),
-    )
+    config = settings.for_dataset(context.partition_key).model.encoder
+    with store.open().sharing_embeddings(encoder_fingerprint(config)) as cache:
+        result = embed_item_texts(item_texts, config, cache, progress=progress_of(context))
     context.log.info(
         f"Encoded {result.encoded:,} texts; {result.cached:,} were in the cache already."
     )

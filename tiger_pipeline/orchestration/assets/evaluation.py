@@ -30,16 +30,18 @@ def baseline_metrics(
     from tiger_pipeline.workflows.baselines import measure_baselines
 
     dataset = context.partition_key
-    directory = store.open().directory("baseline_metrics", dataset)
+    artifacts = store.open()
+    directory = artifacts.directory("baseline_metrics", dataset)
     metrics = measure_baselines(
         settings.for_dataset(dataset),
         UserSequences.from_table(interactions, warm_item_embeddings["item_id"].to_pylist()),
         directory,
         progress_of(context),
     )
+    artifacts.publish(directory)
     return dg.MaterializeResult(
         metadata={
-            "path": dg.MetadataValue.path(str(directory)),
+            "path": dg.MetadataValue.path(artifacts.location(directory)),
             "test": metrics_preview(metrics),
         }
     )
@@ -79,20 +81,23 @@ def sasrec_baseline(
     from tiger_pipeline.workflows.sasrec import measure_sasrec
 
     dataset = context.partition_key
-    directory = store.open().directory("sasrec_baseline", dataset)
-    metrics = measure_sasrec(
-        settings.for_dataset(dataset),
-        UserSequences.from_table(interactions, warm_item_embeddings["item_id"].to_pylist()),
-        directory,
-        work_directory=store.open().resumable("sasrec_baseline", dataset),
-        retrain=config.retrain,
-        progress=progress_of(context),
-    )
+    artifacts = store.open()
+    directory = artifacts.fetch(artifacts.directory("sasrec_baseline", dataset))
+    with artifacts.resuming("sasrec_baseline", dataset) as work_directory:
+        metrics = measure_sasrec(
+            settings.for_dataset(dataset),
+            UserSequences.from_table(interactions, warm_item_embeddings["item_id"].to_pylist()),
+            directory,
+            work_directory,
+            retrain=config.retrain,
+            progress=progress_of(context),
+        )
+        artifacts.publish(directory)
     description = read_sasrec_description(directory)
     history, best_epoch = description["history"], description["best_epoch"]
     return dg.MaterializeResult(
         metadata={
-            "path": dg.MetadataValue.path(str(directory)),
+            "path": dg.MetadataValue.path(artifacts.location(directory)),
             "parameters": description["parameters"],
             "best_epoch": best_epoch,
             "epochs": len(history),
@@ -137,13 +142,14 @@ def metrics(
         ids,
         UserSequences.from_table(interactions, ids.item_ids.tolist()),
         VariantArtifacts(
-            codebooks=artifacts.directory("codebooks", *partition),
-            generator=artifacts.directory("generator", *partition),
+            codebooks=artifacts.fetch(artifacts.directory("codebooks", *partition)),
+            generator=artifacts.fetch(artifacts.directory("generator", *partition)),
             baselines=BaselineFolders.of(artifacts, partition.dataset),
         ),
         directory,
         progress_of(context),
     )
+    artifacts.publish(directory)
     values = MetricValues(measured)
     headline = {
         f"{split}_{metric}_at_10": values.get(partition.variant, split, "masked", metric, 10)
@@ -152,8 +158,8 @@ def metrics(
     }
     return dg.MaterializeResult(
         metadata={
-            "report": dg.MetadataValue.url((directory / "report.html").as_uri()),
-            "path": dg.MetadataValue.path(str(directory)),
+            "report": dg.MetadataValue.url(artifacts.link(directory, "report.html")),
+            "path": dg.MetadataValue.path(artifacts.location(directory)),
             **{name: value for name, value in headline.items() if value is not None},
             "test": metrics_preview(measured),
             **{
@@ -190,9 +196,10 @@ def leaderboard(context: dg.AssetExecutionContext, store: StoreResource):
         directory,
         progress_of(context),
     )
+    artifacts.publish(directory)
     return dg.MaterializeResult(
         metadata={
-            "path": dg.MetadataValue.path(str(directory)),
+            "path": dg.MetadataValue.path(artifacts.location(directory)),
             "variants": compared.variants,
             "table": dg.MetadataValue.md(compared.markdown),
             "picture": picture_preview(compared.picture, "Leaderboard"),

@@ -47,18 +47,21 @@ def generator(
     from tiger_pipeline.workflows.training import train_or_reuse
 
     partition = dataset_and_variant(context)
-    directory = store.open().directory("generator", *partition)
+    artifacts = store.open()
+    directory = artifacts.fetch(artifacts.directory("generator", *partition))
     ids = SemanticIds.from_table(semantic_ids)
-    kept = train_or_reuse(
-        settings.for_variant(partition),
-        ids,
-        warm_item_embeddings,
-        UserSequences.from_table(interactions, ids.item_ids.tolist()),
-        directory,
-        work_directory=store.open().resumable("generator", *partition),
-        retrain=config.retrain,
-        progress=progress_of(context),
-    )
+    with artifacts.resuming("generator", *partition) as work_directory:
+        kept = train_or_reuse(
+            settings.for_variant(partition),
+            ids,
+            warm_item_embeddings,
+            UserSequences.from_table(interactions, ids.item_ids.tolist()),
+            directory,
+            work_directory,
+            retrain=config.retrain,
+            progress=progress_of(context),
+        )
+        artifacts.publish(directory)
     description = read_description(directory)
     fusion = description.get("fusion")
     history = load_training_history(directory)
@@ -66,7 +69,7 @@ def generator(
     return dg.MaterializeResult(
         data_version=dg.DataVersion(description["weights_fingerprint"]),
         metadata={
-            "path": dg.MetadataValue.path(str(directory)),
+            "path": dg.MetadataValue.path(artifacts.location(directory)),
             "kept_as_it_was": kept,
             "parameters": description["parameters"],
             "best_epoch": description["best_epoch"],

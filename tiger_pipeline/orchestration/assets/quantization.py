@@ -32,22 +32,22 @@ def codebooks(
     A training that was killed goes on a few seconds before the kill.
     """
     from tiger_pipeline.evaluation.plots import code_use
-    from tiger_pipeline.workflows.codebooks import fit_codebooks
+    from tiger_pipeline.workflows.codebooks import fetch_initial_codebooks, fit_codebooks
 
     partition = dataset_and_variant(context)
     config = settings.for_variant(partition).model.quantizer
-    directory = store.open().directory("codebooks", *partition)
-    facts = fit_codebooks(
-        config,
-        warm_item_embeddings,
-        directory,
-        work_directory=store.open().resumable("codebooks", *partition),
-        progress=progress_of(context),
-    )
+    artifacts = store.open()
+    fetch_initial_codebooks(artifacts, config)
+    directory = artifacts.directory("codebooks", *partition)
+    with artifacts.resuming("codebooks", *partition) as work_directory:
+        facts = fit_codebooks(
+            config, warm_item_embeddings, directory, work_directory, progress_of(context)
+        )
+        artifacts.publish(directory)
     levels = facts.statistics["levels"]
     return dg.MaterializeResult(
         metadata={
-            "path": dg.MetadataValue.path(str(directory)),
+            "path": dg.MetadataValue.path(artifacts.location(directory)),
             "configuration": config.model_dump(),
             "seconds": round(facts.seconds, 2),
             **{f"perplexity_level_{row['level']}": row["perplexity"] for row in levels},

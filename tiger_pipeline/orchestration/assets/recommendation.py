@@ -73,9 +73,10 @@ def recommendations(
         ),
         progress_of(context),
     )
+    artifacts.publish(path)
     return dg.MaterializeResult(
         metadata={
-            "path": dg.MetadataValue.path(str(path)),
+            "path": dg.MetadataValue.path(artifacts.location(path)),
             "dagster/row_count": written.rows,
             "size_MB": round(path.stat().st_size / 1e6, 3),
             "users": written.users,
@@ -116,27 +117,30 @@ def cold_start_metrics(
     the test items. A run that was killed goes on after its last whole epoch.
     """
     from tiger_pipeline.catalog.sequences import UserSequences
+    from tiger_pipeline.workflows.codebooks import fetch_initial_codebooks
     from tiger_pipeline.workflows.cold_start import ColdStartFolders, measure_cold_start
 
     partition = dataset_and_variant(context)
     artifacts = store.open()
     directory = artifacts.directory("cold_start_metrics", *partition)
-    measured = measure_cold_start(
-        *partition,
-        settings.for_variant(partition),
-        warm_item_embeddings,
-        UserSequences.from_table(interactions, warm_item_embeddings["item_id"].to_pylist()),
-        ColdStartFolders(
-            model=artifacts.directory("cold_start_model", *partition),
-            work=artifacts.resumable("cold_start_model", *partition),
-            report=directory,
-        ),
-        retrain=config.retrain,
-        progress=progress_of(context),
-    )
+    model = artifacts.resume(artifacts.directory("cold_start_model", *partition))
+    resolved = settings.for_variant(partition)
+    fetch_initial_codebooks(artifacts, resolved.model.quantizer)
+    with artifacts.resuming("cold_start_model", *partition) as work_directory:
+        measured = measure_cold_start(
+            *partition,
+            resolved,
+            warm_item_embeddings,
+            UserSequences.from_table(interactions, warm_item_embeddings["item_id"].to_pylist()),
+            ColdStartFolders(model, work_directory, report=directory),
+            retrain=config.retrain,
+            progress=progress_of(context),
+        )
+        artifacts.publish(model)
+        artifacts.publish(directory)
     return dg.MaterializeResult(
         metadata={
-            "path": dg.MetadataValue.path(str(directory)),
+            "path": dg.MetadataValue.path(artifacts.location(directory)),
             **measured.report.facts,
             "generator_beats_knn_at_epsilon": measured.report.beats_knn_at,
             "curves": picture_preview(measured.picture, "Cold start"),

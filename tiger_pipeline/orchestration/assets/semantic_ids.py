@@ -39,7 +39,8 @@ def semantic_ids(context: dg.AssetExecutionContext, warm_item_embeddings, store:
     from tiger_pipeline.storage.fingerprint import fingerprint_files
     from tiger_pipeline.workflows.codebooks import assign_semantic_ids
 
-    directory = store.open().directory("codebooks", *dataset_and_variant(context))
+    artifacts = store.open()
+    directory = artifacts.fetch(artifacts.directory("codebooks", *dataset_and_variant(context)))
     ids = assign_semantic_ids(directory, warm_item_embeddings)
     problems = find_problems(ids, warm_item_embeddings["item_id"].to_pylist())
     table = ids.to_table(codebooks_fingerprint=fingerprint_files(sorted(directory.iterdir())))
@@ -106,11 +107,11 @@ def cold_semantic_ids(
     resolved = settings.for_variant(partition)
     artifacts = store.open()
     catalog = CatalogNow(semantic_ids, items, item_embeddings, resolved.data.text.fields)
-    earlier = read_cold_table(artifacts.table("cold_semantic_ids", *partition))
+    earlier = read_cold_table(artifacts.fetch(artifacts.table("cold_semantic_ids", *partition)))
     growth = grow_cold_table(
         catalog,
         earlier,
-        artifacts.directory("codebooks", *partition),
+        artifacts.fetch(artifacts.directory("codebooks", *partition)),
         now=datetime.now(timezone.utc),
         reassign_changed_texts=config.reassign_changed_texts,
     )
