@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tiger_pipeline.configuration.locations import dagster_home, open_store
+from tiger_pipeline.configuration.overrides import add_overrides
 from tiger_pipeline.configuration.presets import Presets, describe
 from tiger_pipeline.configuration.reference import settings_reference
 from tiger_pipeline.errors import TigerError
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("dataset")
     run.add_argument("variants", metavar="variant", nargs="+")
-    _add_overrides(run)
+    add_overrides(run)
     run.add_argument(
         "--log-level",
         choices=["DEBUG", "INFO", "WARNING"],
@@ -63,17 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     settings = commands.add_parser("settings", help="print the reference of all settings")
     settings.set_defaults(run=_settings)
     return parser
-
-
-def _add_overrides(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="SECTION.KEY=VALUE",
-        action="append",
-        default=[],
-        help="override a setting in all stages, such as training.max_epochs=3 (repeatable)",
-    )
 
 
 def _add_documents(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -110,7 +100,7 @@ def _add_documents(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         type=lambda numbers: [float(number) for number in numbers.split(",")],
         help="points (default: the sweep's own)",
     )
-    _add_overrides(sweep)
+    add_overrides(sweep)
     sweep.add_argument("--out", type=Path, metavar="FILE", help="default: docs/sweeps/NAME.md")
     sweep.set_defaults(run=_sweep)
 

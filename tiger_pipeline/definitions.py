@@ -8,6 +8,7 @@ import dagster as dg
 
 from tiger_pipeline.orchestration import assets, jobs, new_items
 from tiger_pipeline.orchestration.io_managers import ParquetIOManager
+from tiger_pipeline.orchestration.processes import ProcessesResource
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
 from tiger_pipeline.orchestration.whole_pipeline import whole_pipeline
 
@@ -31,6 +32,7 @@ defs = dg.Definitions(
     resources={
         "store": store,
         "settings": SettingsResource(),
+        "processes": ProcessesResource(),
         "tables": ParquetIOManager(store=store),
     },
 )

@@ -5,6 +5,7 @@ seconds, a terminal shows a bar with an estimate, a test or a notebook passes `N
 """
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -127,3 +128,16 @@ class TerminalProgress:
         from tqdm import tqdm
 
         tqdm.write(message, file=self._stream)
+
+
+def watched_or_logged(log: logging.Logger) -> Progress:
+    """Bars when a person watches the terminal (`PROGRESS_BAR_VARIABLE`), else lines in `log`.
+
+    Dagster captures a step's own output, so bars are drawn on the controlling terminal itself.
+    """
+    if os.environ.get(PROGRESS_BAR_VARIABLE):
+        try:
+            return TerminalProgress(open("/dev/tty", "w", encoding="utf-8"))
+        except OSError:
+            pass  # no controlling terminal (a container, a scheduler): the log it is
+    return LoggedProgress(log)

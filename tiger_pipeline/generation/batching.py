@@ -22,14 +22,29 @@ def plan_batches(
     """
     shuffled = rng.permutation(len(lengths))
     order = shuffled[np.argsort(lengths[shuffled], kind="stable")]
+    batches = cut_by_tokens(order, lengths, tokens_per_batch)
+    return [batches[index] for index in rng.permutation(len(batches))]
+
+
+def cut_by_tokens(order: np.ndarray, lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Cut rows into parts whose padded size, count × longest, stays within `tokens`.
+
+    Args:
+        order: int64[m], rows by ascending length.
+        lengths: int64[n], positions of each example.
+        tokens: largest padded size; a row that is longer by itself is alone.
+
+    Returns:
+        The parts of `order`, in its order.
+    """
     sorted_lengths = lengths[order]
-    batches = []
+    parts = []
     start = 0
     while start < len(order):
         # Padded size of order[start:stop], for each stop: it only grows, so it can be searched.
-        horizon = start + max(1, tokens_per_batch // max(1, int(sorted_lengths[start])))
+        horizon = start + max(1, tokens // max(1, int(sorted_lengths[start])))
         padded = sorted_lengths[start:horizon] * np.arange(1, len(order[start:horizon]) + 1)
-        stop = start + max(1, int(np.searchsorted(padded, tokens_per_batch, side="right")))
-        batches.append(order[start:stop])
+        stop = start + max(1, int(np.searchsorted(padded, tokens, side="right")))
+        parts.append(order[start:stop])
         start = stop
-    return [batches[index] for index in rng.permutation(len(batches))]
+    return parts

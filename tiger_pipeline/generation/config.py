@@ -101,6 +101,13 @@ class TrainingConfig(StrictConfig):
 
     max_epochs: int = Field(60, ge=1)
     tokens_per_batch: int = Field(4096, ge=16, description="Padded tokens in one batch.")
+    tokens_per_micro_batch: int | None = Field(
+        None,
+        ge=16,
+        description="Padded tokens that a process computes at once where its share of a batch "
+        "does not fit into memory: the parts' gradients are added up before the step. null: the "
+        "whole share.",
+    )
     learning_rate: float = Field(2e-3, gt=0, description="Peak, after the warm-up.")
     final_learning_rate_share: float = Field(0.05, ge=0, le=1, description="End of the cosine.")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Part of all steps.")
@@ -127,11 +134,11 @@ class TrainingConfig(StrictConfig):
     seed: int = Field(0, ge=0)
 
     @model_serializer(mode="wrap")
-    def _leave_out_compile_where_off(
-        self, serialize: SerializerFunctionWrapHandler
-    ) -> dict[str, Any]:
-        """Fingerprints and groups of repeats are made of dumps: older ones have no `compile`."""
+    def _leave_out_what_is_off(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Fingerprints and groups of repeats are made of dumps: older ones have no such keys."""
         values: dict[str, Any] = serialize(self)
         if not self.compile:
             values.pop("compile", None)
+        if self.tokens_per_micro_batch is None:
+            values.pop("tokens_per_micro_batch", None)
         return values

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import ComputeDevice
-from tiger_pipeline.errors import InputError
+from tiger_pipeline.errors import ArtifactError, InputError
 from tiger_pipeline.generation.batching import plan_batches
 from tiger_pipeline.generation.compilation import compiled_layers
 from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
 from tiger_pipeline.generation.epoch_losses import EpochLosses
 from tiger_pipeline.generation.factory import build_generator
 from tiger_pipeline.generation.generator import Examples, Generator, TrainableNetwork
+from tiger_pipeline.generation.optimization_step import OptimizationStep
+from tiger_pipeline.generation.process_group import ALONE, ProcessGroup
 from tiger_pipeline.generation.training_state import TrainingRecord
 from tiger_pipeline.generation.weight_average import WeightAverage
 from tiger_pipeline.progress import NoProgress, Progress, ProgressTask
@@ -87,8 +89,9 @@ def train_epoch(
     device: ComputeDevice,
     task: ProgressTask,
     average: WeightAverage | None = None,
+    group: ProcessGroup = ALONE,
 ) -> tuple[float, float]:
-    """One pass over all examples. All that is random in it follows from (seed, epoch).
+    """One pass over all examples. All that is random in it follows from (seed, epoch, rank).
 
     Args:
         model: on `device`.
@@ -99,9 +102,10 @@ def train_epoch(
         device: where to compute.
         task: advanced by the examples of every batch.
         average: of the weights, updated after every step.
+        group: the processes that share every batch; all of them take part.
 
     Returns:
-        Mean loss over all targets, and the last learning rate.
+        Mean loss over all targets of all processes, and the last learning rate.
 
     Raises:
         ConfigurationError: the loss is not finite.
@@ -110,36 +114,17 @@ def train_epoch(
     batches = plan_batches(examples.lengths, training.tokens_per_batch, np.random.default_rng(seed))
     model.train()
     losses, rate = EpochLosses(epoch, training, device.steps_between_reads, task), 0.0
-    with device.seeded(seed):
+    step = OptimizationStep(model, optimizer, examples, training, device, group)
+    with device.seeded(epoch_seed(training.seed, epoch, group.rank)):
         for index, rows in enumerate(batches):
-            batch = examples.batch(rows).to(device.device)
             rate = learning_rate_at(
                 (epoch + (index + 1) / len(batches)) / training.max_epochs, training
             )
-            loss = _optimization_step(model, optimizer, batch, rate, training, device)
+            loss, n_targets = step.take(rows, rate)
             if average is not None:
                 average.update()
-            losses.add(loss, batch.n_targets, len(rows))
+            losses.add(loss, n_targets, len(rows))
     return losses.mean(), rate
-
-
-def _optimization_step(
-    model: TrainableNetwork,
-    optimizer: torch.optim.Optimizer,
-    batch: Any,
-    rate: float,
-    training: TrainingConfig,
-    device: ComputeDevice,
-) -> Tensor:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    with device.autocast():
-        loss: Tensor = model(batch)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), training.gradient_clip)
-    optimizer.step()
-    return loss.detach()
 
 
 def training_fingerprint(
@@ -181,10 +166,12 @@ class _Run:
         fingerprint: str,
         work_directory: Path,
         progress: Progress,
+        group: ProcessGroup,
     ) -> None:
         self.model = model
         self.training = training
         self.progress = progress
+        self.group = group
         self.optimizer = build_optimizer(model, training)
         decay = training.ema_decay
         self.average = None if decay is None else WeightAverage(model, decay)
@@ -207,6 +194,11 @@ class _Run:
         if found is not None:
             self.record, self.best_weights = found
             self.progress.note(f"Training goes on after epoch {self.record.epochs_done}.")
+        if self.group.from_first(lambda: self.record.epochs_done) != self.record.epochs_done:
+            raise ArtifactError(
+                f"The processes of this training find different states in {self._work_directory}. "
+                "The artifact store must be a folder that all of their machines share."
+            )
 
     @property
     def finished(self) -> bool:
@@ -235,7 +227,9 @@ class _Run:
             self.record.validations_without_gain += 1
 
     def save(self) -> None:
-        """Write the state after the epoch."""
+        """Write the state after the epoch; it is the same in all processes."""
+        if not self.group.is_first:
+            return
         save_epoch(
             self._work_directory,
             self._fingerprint,
@@ -257,6 +251,7 @@ def train_generator(
     device: ComputeDevice,
     progress: Progress | None = None,
     text_embeddings: np.ndarray | None = None,
+    group: ProcessGroup = ALONE,
 ) -> TrainingResult:
     """Train a generator and return it with the weights of its best epoch.
 
@@ -275,6 +270,8 @@ def train_generator(
         progress: where to report.
         text_embeddings: float32[n_items, d], in the order of `semantic_ids`, for a network that
             reads them (`config.reads_text`).
+        group: the processes that train it together, each called with the same arguments. The
+            first one alone validates and writes.
 
     Raises:
         InputError: no history has an interaction, or the text embeddings do not fit.
@@ -295,6 +292,7 @@ def train_generator(
         work_directory,
         device,
         progress,
+        group,
     )
     return TrainingResult(
         model=model,
@@ -315,6 +313,7 @@ def train_network(
     work_directory: Path,
     device: ComputeDevice,
     progress: Progress | None = None,
+    group: ProcessGroup = ALONE,
 ) -> TrainingRecord:
     """Train `model` in place; it ends in evaluation mode with the weights of its best epoch.
 
@@ -329,6 +328,7 @@ def train_network(
         work_directory: folder for the state.
         device: where to compute.
         progress: where to report.
+        group: as for `train_generator`.
 
     Raises:
         InputError: there is no example.
@@ -342,7 +342,7 @@ def train_network(
             "No user has a training interaction, so nothing can be trained. "
             "Check the dataset's filters: the asset interactions has no row of the split train."
         )
-    run = _Run(model, training, fingerprint, work_directory, progress)
+    run = _Run(model, training, fingerprint, work_directory, progress, group)
     epochs_left = training.max_epochs - run.record.epochs_done
     with (
         compiled_layers(model) if training.compile else nullcontext(),
@@ -365,14 +365,22 @@ def _run_epoch(
     started = time.monotonic()
     epoch = run.record.epochs_done
     loss, rate = train_epoch(
-        run.model, run.optimizer, examples, run.training, epoch, device, task, run.average
+        run.model,
+        run.optimizer,
+        examples,
+        run.training,
+        epoch,
+        device,
+        task,
+        run.average,
+        run.group,
     )
     run.record.epochs_done = epoch + 1
     value = None
     if run.is_validated(epoch + 1):
         run.model.eval()
         with run.validated_weights():
-            value = float(validate()[VALIDATION_METRIC])
+            value = run.group.from_first(lambda: float(validate()[VALIDATION_METRIC]))
             run.note_validation(value)
     seconds = time.monotonic() - started
     run.record.history.append(

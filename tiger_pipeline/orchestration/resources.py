@@ -28,6 +28,11 @@ class SettingsResource(dg.ConfigurableResource):
     overrides: list[str] = []
     """`section.key=value` strings, such as `training.max_epochs=3`."""
 
+    @property
+    def arguments(self) -> list[str]:
+        """The overrides as options of a command line, see `configuration.overrides`."""
+        return [argument for override in self.overrides for argument in ("--set", override)]
+
     def for_dataset(self, dataset: str) -> Settings:
         """Settings of the assets that are partitioned by dataset."""
         return Presets().dataset_settings(dataset, self.overrides)

@@ -32,9 +32,12 @@ class Companion(Protocol):
         """Go on from what `state` returned."""
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed for all that is random in one epoch; epochs and runs do not share streams."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """A seed for all that is random in one epoch of one process of a training.
+
+    Epochs, runs and processes do not share streams; rank 0 has that of a process alone.
+    """
+    return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0])
 
 
 def save_epoch(

@@ -20,9 +20,11 @@ from tiger_pipeline.generation.checkpoint import (
     replace_fusion_weights,
     save_generator,
 )
+from tiger_pipeline.generation.config import TrainingConfig
 from tiger_pipeline.generation.fusion import FusionWeights
 from tiger_pipeline.generation.generator import DenseGenerator, Generator
 from tiger_pipeline.generation.item_prior import ItemPriors
+from tiger_pipeline.generation.process_group import ALONE, ProcessGroup
 from tiger_pipeline.generation.training import train_generator, training_fingerprint
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.semantic_ids.table import SemanticIds
@@ -45,6 +47,7 @@ def train_or_reuse(
     work_directory: Path,
     retrain: bool,
     progress: Progress,
+    group: ProcessGroup = ALONE,
 ) -> bool:
     """Make `directory` hold the generator of these settings and inputs.
 
@@ -57,6 +60,8 @@ def train_or_reuse(
         work_directory: where the state of an interrupted training is kept; removed at the end.
         retrain: train even if the finished generator fits.
         progress: where to report.
+        group: the processes that train together, each called with the same arguments; the first
+            one alone validates and writes.
 
     Returns:
         Whether a finished generator was kept instead of training one.
@@ -69,15 +74,15 @@ def train_or_reuse(
     text = text_of(semantic_ids, embeddings) if config.reads_text else None
     fingerprint = training_fingerprint(config, settings.training, semantic_ids, training, text)
     validation = _Validation(settings, semantic_ids, sequences)
-    if not retrain and _is_finished(directory, fingerprint):
+    if not retrain and group.from_first(lambda: _is_finished(directory, fingerprint)):
         progress.note(
             f"The generator in {directory} was trained with these settings on these inputs: it is "
             "kept. Set the config `retrain: true` to train it again."
         )
-        _renew_fusion(directory, semantic_ids, validation, progress)
+        if group.is_first:
+            _renew_fusion(directory, semantic_ids, validation, progress)
         return True
-    tokens = settings.training.tokens_per_batch
-    with explain_out_of_memory(f"Lower training.tokens_per_batch (now {tokens:,})"):
+    with explain_out_of_memory(_what_to_lower(settings.training)):
         result = train_generator(
             config,
             settings.training,
@@ -88,7 +93,10 @@ def train_or_reuse(
             device=choose_device(),
             progress=progress,
             text_embeddings=text,
+            group=group,
         )
+    if not group.is_first:
+        return False
     fusion = None
     if isinstance(result.model, DenseGenerator):
         fusion = validation.fit(result.model, result.model.config.fusion_users).weights
@@ -104,6 +112,11 @@ def text_of(semantic_ids: SemanticIds, embeddings: "pa.Table") -> np.ndarray:
         ArtifactMismatchError: an item has no embedding.
     """
     return vectors_of_items(embeddings, semantic_ids.item_ids)
+
+
+def _what_to_lower(training: TrainingConfig) -> str:
+    now = training.tokens_per_micro_batch or training.tokens_per_batch
+    return f"Lower training.tokens_per_micro_batch (now {now:,}; the batch stays what it is)"
 
 
 def _is_finished(directory: Path, fingerprint: str) -> bool:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from tiger_pipeline.orchestration.checks import blocking_check, check_result
 from tiger_pipeline.orchestration.partitions import dataset_partitions
+from tiger_pipeline.orchestration.processes import ProcessesResource
 from tiger_pipeline.orchestration.progress import progress_of
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
 from tiger_pipeline.orchestration.results import table_result
@@ -33,6 +34,7 @@ def item_embeddings(
     item_texts,
     settings: SettingsResource,
     store: StoreResource,
+    processes: ProcessesResource,
 ):
     """Text embeddings of all items. Only texts that the cache does not hold are encoded."""
     from tiger_pipeline.encoding.embed import embed_item_texts
@@ -40,17 +42,21 @@ def item_embeddings(
     from tiger_pipeline.encoding.model_source import encoder_fingerprint
 
     config = settings.for_dataset(context.partition_key).model.encoder
-    with store.open().sharing_embeddings(encoder_fingerprint(config)) as cache:
+    artifacts = store.open()
+    encoded_before = 0
+    with artifacts.sharing_embeddings(encoder_fingerprint(config)) as cache:
+        if not processes.in_step:
+            arguments = [context.partition_key, *settings.arguments]
+            encoded_before = processes.run(context, "encode", arguments, artifacts)["encoded"]
         result = embed_item_texts(item_texts, config, cache, progress=progress_of(context))
-    context.log.info(
-        f"Encoded {result.encoded:,} texts; {result.cached:,} were in the cache already."
-    )
+    encoded, cached = encoded_before + result.encoded, result.cached - encoded_before
+    context.log.info(f"Encoded {encoded:,} texts; {cached:,} were in the cache already.")
     problems = check_embeddings(result.table, item_texts["item_id"].to_pylist())
     return table_result(
         result.table,
         metadata={
-            "texts_encoded": result.encoded,
-            "texts_from_cache": result.cached,
+            "texts_encoded": encoded,
+            "texts_from_cache": cached,
             "seconds": round(result.seconds, 2),
             "encoder_fingerprint": result.encoder_fingerprint,
         },

@@ -4,6 +4,7 @@ import dagster as dg
 
 from tiger_pipeline.orchestration.partitions import dataset_and_variant, dataset_variant_partitions
 from tiger_pipeline.orchestration.previews import picture_preview
+from tiger_pipeline.orchestration.processes import ProcessesResource
 from tiger_pipeline.orchestration.progress import progress_of
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
 from tiger_pipeline.orchestration.user_errors import clear_user_errors
@@ -34,6 +35,7 @@ def generator(
     interactions,
     settings: SettingsResource,
     store: StoreResource,
+    processes: ProcessesResource,
 ):
     """A trained checkpoint: the weights of the epoch with the best validation NDCG@10.
 
@@ -49,18 +51,23 @@ def generator(
     partition = dataset_and_variant(context)
     artifacts = store.open()
     directory = artifacts.fetch(artifacts.directory("generator", *partition))
-    ids = SemanticIds.from_table(semantic_ids)
     with artifacts.resuming("generator", *partition) as work_directory:
-        kept = train_or_reuse(
-            settings.for_variant(partition),
-            ids,
-            warm_item_embeddings,
-            UserSequences.from_table(interactions, ids.item_ids.tolist()),
-            directory,
-            work_directory,
-            retrain=config.retrain,
-            progress=progress_of(context),
-        )
+        if processes.in_step:
+            ids = SemanticIds.from_table(semantic_ids)
+            kept = train_or_reuse(
+                settings.for_variant(partition),
+                ids,
+                warm_item_embeddings,
+                UserSequences.from_table(interactions, ids.item_ids.tolist()),
+                directory,
+                work_directory,
+                retrain=config.retrain,
+                progress=progress_of(context),
+            )
+        else:
+            retrain = ["--retrain"] if config.retrain else []
+            arguments = [*partition, *settings.arguments, *retrain]
+            kept = processes.run(context, "train", arguments, artifacts)["kept_as_it_was"]
         artifacts.publish(directory)
     description = read_description(directory)
     fusion = description.get("fusion")
