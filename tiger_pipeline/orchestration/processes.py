@@ -61,7 +61,7 @@ class ProcessesResource(dg.ConfigurableResource):
                 done = dg.PipesSubprocessClient(env=environment).run(
                     context=context, command=[*self._command(worker), *arguments]
                 )
-            except dg.DagsterError as error:
+            except Exception as error:  # Dagster exports no class for a process that failed
                 raise find_error(error_file) or dg.Failure(
                     f"The processes of {worker!r} crashed or were killed ({error}). What they "
                     "wrote is in the step's log: 'stderr' in the UI. Materialize the asset again: "
