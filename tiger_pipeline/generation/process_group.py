@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from tiger_pipeline.compute_device import DEVICE_VARIABLE, choose_device
 from tiger_pipeline.errors import ConfigurationError
 
 _LONGEST_WAIT = timedelta(hours=12)
@@ -93,23 +94,28 @@ def open_process_group() -> Iterator[ProcessGroup]:
     if size == 1:
         yield ALONE
         return
-    on_gpu = torch.cuda.is_available()
+    on_gpu = not choose_device().is_cpu
     if on_gpu:
         _take_gpu()
     # Tensors on the CPU always go through gloo: numbers are exchanged without waiting for a GPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=_LONGEST_WAIT)
-    try:
-        yield ProcessGroup(dist.get_rank(), size)
-    finally:
-        dist.destroy_process_group()
+    yield ProcessGroup(dist.get_rank(), size)
+    # Not after an error: the others may be in the middle of an exchange, and the process ends.
+    dist.destroy_process_group()
+
+
+def one_process_a_gpu() -> int:
+    """The number of processes that use this machine's GPUs; 1 without any, or if one is chosen."""
+    device = choose_device().device
+    return torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1
 
 
 def _take_gpu() -> None:
-    gpus = torch.cuda.device_count()
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), one_process_a_gpu()
     if here > gpus:
         raise ConfigurationError(
-            f"{here} processes were started on this machine, which has {gpus} GPUs. Start one a "
-            f"GPU: --nproc-per-node {gpus}, or TIGER_PROCESSES=auto."
+            f"{here} processes were started on this machine, for {gpus} GPUs. Start one a GPU "
+            f"(--nproc-per-node {gpus}, or TIGER_PROCESSES=auto); set {DEVICE_VARIABLE} to cpu, or "
+            "leave it unset."
         )
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))

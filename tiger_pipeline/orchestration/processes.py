@@ -81,9 +81,9 @@ class ProcessesResource(dg.ConfigurableResource):
     def _count(self) -> int:
         chosen = self._chosen()
         if chosen == _ONE_A_GPU:
-            import torch
+            from tiger_pipeline.generation.process_group import one_process_a_gpu
 
-            return max(1, torch.cuda.device_count())
+            return one_process_a_gpu()
         if not chosen.isdecimal() or int(chosen) == 0:
             raise ConfigurationError(
                 f"{chosen!r} is no number of processes. Set the resource processes.count, or "
