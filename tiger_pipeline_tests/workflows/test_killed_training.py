@@ -13,10 +13,16 @@ USERS = 3000
 """Of the demo; each is one sequence of an epoch."""
 
 
-def train(folder: Path, *kill_after: int) -> subprocess.CompletedProcess[str]:
+ALONE = ("-m",)
+IN_TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def train(
+    folder: Path, *kill_after: int, launch: tuple[str, ...] = ALONE
+) -> subprocess.CompletedProcess[str]:
     module = "tiger_pipeline_tests.workflows.killed_training"
     return subprocess.run(
-        [sys.executable, "-m", module, str(folder), *map(str, kill_after)],
+        [sys.executable, *launch, module, str(folder), *map(str, kill_after)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=Path(__file__).parents[2],
         capture_output=True,
@@ -40,6 +46,26 @@ def test_a_killed_training_ends_bit_for_bit_like_an_undisturbed_one(tmp_path: Pa
     assert resumed.stdout.startswith("Training goes on after epoch 2.")
     assert not (tmp_path / "killed" / "work").exists()
 
+    assert_same_training(tmp_path)
+
+
+@pytest.mark.slow
+def test_processes_of_which_one_was_killed_end_like_undisturbed_ones(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", launch=(*IN_TWO, "-m"))
+    assert whole.returncode == 0, whole.stderr
+
+    restarting = (*IN_TWO, "--max-restarts", "1", "-m")
+    killed = train(tmp_path / "killed", USERS * 5 // 2, launch=restarting)
+    assert killed.returncode == 0, killed.stderr
+    assert (tmp_path / "killed" / "died").exists()
+    before, after = killed.stdout.split("Training goes on after epoch 2.")
+    assert "Epoch 2" in before
+    assert "Epoch 3" in after
+    assert_same_training(tmp_path)
+
+
+def assert_same_training(tmp_path: Path) -> None:
+    """The folders `whole` and `killed` hold the same generator, of the same loss curve."""
     folders = [tmp_path / name / "generator" for name in ("whole", "killed")]
     weights = [(folder / "model.safetensors").read_bytes() for folder in folders]
     assert weights[0] == weights[1]
