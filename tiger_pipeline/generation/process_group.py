@@ -90,16 +90,24 @@ def open_process_group() -> Iterator[ProcessGroup]:
     Raises:
         ConfigurationError: there are more processes than GPUs on this machine.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     on_gpu = not choose_device().is_cpu
     if on_gpu:
         _take_gpu()
-    # Tensors on the CPU always go through gloo: numbers are exchanged without waiting for a GPU.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=_LONGEST_WAIT)
-    yield ProcessGroup(dist.get_rank(), size)
+    store, rank, size = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
+    # `torchrun --max-restarts` keeps the store: addresses of processes that ended are still in it.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    dist.init_process_group(
+        # Tensors on the CPU always go through gloo: numbers are exchanged without a GPU.
+        "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+        store=dist.PrefixStore(f"attempt_{attempt}", store),  # type: ignore[attr-defined]
+        rank=rank,
+        world_size=size,
+        timeout=_LONGEST_WAIT,
+    )
+    yield ProcessGroup(rank, size)
     # Not after an error: the others may be in the middle of an exchange, and the process ends.
     dist.destroy_process_group()
 

@@ -51,6 +51,7 @@ class ProcessesResource(dg.ConfigurableResource):
             TigerError: the worker's own, or `count` is no number of processes.
             Failure: the worker crashed or was killed.
         """
+        command = [*self._command(worker), *arguments]
         with tempfile.TemporaryDirectory() as folder:
             error_file = Path(folder) / "error.txt"
             environment = {
@@ -58,9 +59,8 @@ class ProcessesResource(dg.ConfigurableResource):
                 "TIGER_STORE": str(store.open().root),
             }
             try:
-                done = dg.PipesSubprocessClient(env=environment).run(
-                    context=context, command=[*self._command(worker), *arguments]
-                )
+                client = dg.PipesSubprocessClient(env=environment)
+                done = client.run(context=context, command=command)
             except Exception as error:  # Dagster exports no class for a process that failed
                 raise find_error(error_file) or dg.Failure(
                     f"The processes of {worker!r} crashed or were killed ({error}). What they "
