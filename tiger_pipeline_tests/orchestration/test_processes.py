@@ -51,7 +51,9 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 def store(tmp_path: Path) -> ArtifactStore:
     """What is above `codebooks` in the dataset `demo`: made-up users and embeddings."""
     store = ArtifactStore(tmp_path / "store")
-    write_table(store.table("warm_item_embeddings", "demo"), embeddings().slice(0, N_ITEMS))
+    warm = embeddings().slice(0, N_ITEMS)
+    warm = warm.append_column("text_hash", warm["item_id"])
+    write_table(store.table("warm_item_embeddings", "demo"), warm)
     write_table(store.table("interactions", "demo"), interactions_of(SEQUENCES))
     return store
 
