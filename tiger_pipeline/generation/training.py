@@ -136,6 +136,9 @@ def training_fingerprint(
 ) -> str:
     """Fingerprint of all that decides the weights; a state with another one is not resumed.
 
+    Who computes which part of a batch decides no more than rounding and what dropout draws: an
+    interrupted training goes on with another number of processes or another size of the parts.
+
     Args:
         config: the network.
         training: the training.
@@ -146,7 +149,7 @@ def training_fingerprint(
     inputs = [
         config.model_dump(),
         # A setting that is off (None) counts for nothing: what was trained before it existed stays.
-        training.model_dump(exclude_none=True),
+        training.model_dump(exclude_none=True, exclude={"tokens_per_micro_batch"}),
         semantic_ids.fingerprint,
         fingerprint_array(train_histories.offsets),
         fingerprint_array(train_histories.items),

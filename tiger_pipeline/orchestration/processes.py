@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from tiger_pipeline.errors import ConfigurationError
-from tiger_pipeline.orchestration.resources import StoreResource
+from tiger_pipeline.storage.store import ArtifactStore
 from tiger_pipeline.workers.error_file import ERROR_FILE_VARIABLE, find_error
 
 PROCESSES_VARIABLE = "TIGER_PROCESSES"
@@ -34,7 +34,7 @@ class ProcessesResource(dg.ConfigurableResource):
         context: dg.AssetExecutionContext,
         worker: str,
         arguments: list[str],
-        store: StoreResource,
+        store: ArtifactStore,
     ) -> dict[str, Any]:
         """Run `tiger_pipeline.workers.WORKER`; its log is the step's, and it ends with the step.
 
@@ -42,7 +42,7 @@ class ProcessesResource(dg.ConfigurableResource):
             context: of the step.
             worker: module.
             arguments: of its command line.
-            store: that it reads and writes.
+            store: in whose folder it finds its inputs and leaves what it makes.
 
         Returns:
             What the worker reports of its work.
@@ -56,7 +56,7 @@ class ProcessesResource(dg.ConfigurableResource):
             error_file = Path(folder) / "error.txt"
             environment = {
                 ERROR_FILE_VARIABLE: str(error_file),
-                "TIGER_STORE": str(store.open().root),
+                "TIGER_STORE": str(store.root),
             }
             try:
                 client = dg.PipesSubprocessClient(env=environment)

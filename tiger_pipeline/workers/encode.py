@@ -12,11 +12,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tiger_pipeline.configuration.locations import store_root
+from tiger_pipeline.configuration.locations import open_store
 from tiger_pipeline.configuration.overrides import add_overrides
 from tiger_pipeline.configuration.presets import Presets
 from tiger_pipeline.progress import Progress
-from tiger_pipeline.storage.store import ArtifactStore
 from tiger_pipeline.storage.tables import read_table
 from tiger_pipeline.workers.process import run_worker
 
@@ -40,16 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _encode(
     options: argparse.Namespace, group: "ProcessGroup", progress: Progress
 ) -> dict[str, Any]:
+    from tiger_pipeline.encoding.model_source import encoder_fingerprint
     from tiger_pipeline.encoding.shards import Shard, encode_shard
 
-    store = ArtifactStore(store_root())
-    encoded = encode_shard(
-        read_table(store.table("item_texts", options.dataset)),
-        Presets().dataset_settings(options.dataset, options.overrides).model.encoder,
-        store.embedding_cache,
-        Shard(options.shard, options.of).divided(group.rank, group.size),
-        progress,
-    )
+    store = open_store()
+    config = Presets().dataset_settings(options.dataset, options.overrides).model.encoder
+    texts = read_table(store.fetch(store.table("item_texts", options.dataset)))
+    shard = Shard(options.shard, options.of).divided(group.rank, group.size)
+    with store.sharing_embeddings(encoder_fingerprint(config)) as cache:
+        encoded = encode_shard(texts, config, cache, shard, progress)
     encoded = group.total(encoded)
     progress.note(f"Encoded {encoded:,} texts.")
     return {"encoded": encoded}

@@ -10,9 +10,11 @@ It writes what the asset `generator` writes, and goes on where a killed training
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiger_pipeline.configuration.locations import store_root
+from tiger_pipeline.configuration.locations import open_store
 from tiger_pipeline.configuration.overrides import add_overrides
 from tiger_pipeline.configuration.presets import Presets
 from tiger_pipeline.progress import Progress
@@ -21,6 +23,8 @@ from tiger_pipeline.storage.tables import read_table
 from tiger_pipeline.workers.process import run_worker
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from tiger_pipeline.generation.process_group import ProcessGroup
 
 
@@ -46,22 +50,40 @@ def _train(
     from tiger_pipeline.semantic_ids.table import SemanticIds
     from tiger_pipeline.workflows.training import train_or_reuse
 
-    store, partition = ArtifactStore(store_root()), (options.dataset, options.variant)
-    settings = Presets().settings(*partition, options.overrides)
-    semantic_ids = SemanticIds.from_table(read_table(store.table("semantic_ids", *partition)))
-    interactions = read_table(store.table("interactions", options.dataset))
-    kept = train_or_reuse(
-        settings,
-        semantic_ids,
-        read_table(store.table("warm_item_embeddings", options.dataset)),
-        UserSequences.from_table(interactions, semantic_ids.item_ids.tolist()),
-        store.directory("generator", *partition),
-        store.resumable("generator", *partition),
-        options.retrain,
-        progress,
-        group,
-    )
+    store, dataset, variant = open_store(), options.dataset, options.variant
+    settings = Presets().settings(dataset, variant, options.overrides)
+    semantic_ids = SemanticIds.from_table(_read(store, "semantic_ids", dataset, variant))
+    directory = store.fetch(store.directory("generator", dataset, variant))
+    with _state(store, group, dataset, variant) as work_directory:
+        kept = train_or_reuse(
+            settings,
+            semantic_ids,
+            _read(store, "warm_item_embeddings", dataset),
+            UserSequences.from_table(
+                _read(store, "interactions", dataset), semantic_ids.item_ids.tolist()
+            ),
+            directory,
+            work_directory,
+            options.retrain,
+            progress,
+            group,
+        )
+        if group.is_first:
+            store.publish(directory)
     return {"kept_as_it_was": kept}
+
+
+def _read(store: ArtifactStore, asset: str, *partition: str) -> "pa.Table":
+    return read_table(store.fetch(store.table(asset, *partition)))
+
+
+def _state(
+    store: ArtifactStore, group: "ProcessGroup", *partition: str
+) -> AbstractContextManager[Path]:
+    """The folder of the training's state, which the first process alone writes."""
+    if group.is_first:
+        return store.resuming("generator", *partition)
+    return nullcontext(store.resume(store.resumable("generator", *partition)))
 
 
 if __name__ == "__main__":

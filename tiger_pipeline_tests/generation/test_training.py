@@ -176,6 +176,15 @@ def test_what_is_off_is_no_part_of_the_fingerprint() -> None:
     assert TRAINING.model_dump(exclude_none=True) == before
 
 
+def test_how_a_batch_is_divided_is_no_part_of_the_fingerprint() -> None:
+    in_parts = TRAINING.model_copy(update={"tokens_per_micro_batch": 32})
+    assert training_fingerprint(CONFIG, in_parts, SEMANTIC_IDS, cycles()) == training_fingerprint(
+        CONFIG, TRAINING, SEMANTIC_IDS, cycles()
+    )
+    assert in_parts.model_dump() == {**TRAINING.model_dump(), "tokens_per_micro_batch": 32}
+    assert "tokens_per_micro_batch" not in TRAINING.model_dump()
+
+
 def test_stops_when_the_best_is_too_long_ago(tmp_path: Path) -> None:
     training = TRAINING.model_copy(update={"max_epochs": 9, "patience": 2})
     result = train(tmp_path, training, [0.1, 0.2, 0.2, 0.15, 0.9])

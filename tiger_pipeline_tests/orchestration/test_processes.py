@@ -163,7 +163,7 @@ def test_steps_work_in_their_own_process_unless_told(monkeypatch: pytest.MonkeyP
 def test_what_is_no_number_of_processes_is_refused(count: str) -> None:
     context = dg.build_asset_context()
     with pytest.raises(ConfigurationError, match="no number of processes"):
-        ProcessesResource(count=count).run(context, "train", [], StoreResource(root="."))
+        ProcessesResource(count=count).run(context, "train", [], ArtifactStore(Path()))
 
 
 def test_the_launchpad_accepts_a_number_of_processes() -> None:
