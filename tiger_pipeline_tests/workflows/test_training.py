@@ -82,7 +82,9 @@ def test_too_little_memory_names_the_setting(
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(Decoder, "loss", loss)
-    with pytest.raises(ConfigurationError, match=r"Lower training\.tokens_per_batch \(now 4,096\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"Lower training\.tokens_per_micro_batch \(now 4,096"
+    ):
         train(tmp_path, "decoder")
 
 
