@@ -84,11 +84,14 @@ class MirroredStore(ArtifactStore):
         copy = self._books / "snapshots" / _digest(key)
         try:
             with self._lock(key), snapshot(path, copy) as stamps:
+                if not stamps:  # such as work in progress that is just being replaced
+                    raise FileNotFoundError(path)
                 version = self.remote.publish(key, copy, list(stamps))
                 self._keep_record(key, version.name, stamps)
         except FileNotFoundError as error:
             raise ArtifactError(
-                f"{path} does not exist, so it cannot be published. Materialize its asset again."
+                f"There is no file at {path}, so it cannot be published. Materialize its asset "
+                "again."
             ) from error
 
     def location(self, path: Path) -> str:

@@ -99,9 +99,13 @@ def test_a_copy_of_what_is_gone_is_removed(here: MirroredStore, there: MirroredS
     assert fetched(here) is None
 
 
-def test_nothing_cannot_be_published(here: MirroredStore):
-    with pytest.raises(ArtifactError, match="random does not exist, so it cannot be published"):
-        here.publish(here.directory(*MODEL))
+def test_nothing_cannot_be_published(here: MirroredStore, there: MirroredStore):
+    for _ in range(2):
+        with pytest.raises(ArtifactError, match=r"no file at .*random, so it cannot be published"):
+            here.publish(here.directory(*MODEL))
+        publish(there, OLD)
+        write(here.directory(*MODEL), {})
+    assert fetched(there) == OLD
 
 
 def test_what_exists_is_listed_without_copies(here: MirroredStore, there: MirroredStore):
