@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAPPED_FROM_BYTES = 2**28
 """Vectors that take less are simply read: they fit anywhere."""
 
+ROWS_PER_BLOCK = 16384
+"""Rows handled at once; bounds the memory of every pass over vectors."""
+
 _LARGE_FILES = Path("/var/tmp")
 """On a disk, by the Filesystem Hierarchy Standard; /tmp is memory on some systems."""
 
@@ -78,6 +81,17 @@ def _explained(folder: str) -> Iterator[None]:
             f"Could not write vectors to a scratch file in {folder}: {error.strerror or error}. "
             "Free some space, or point TMPDIR at another disk, and run again."
         ) from error
+
+
+def vector_blocks(vectors: "np.ndarray") -> "Iterator[tuple[slice, np.ndarray]]":
+    """The rows of `vectors` (float32[n, d]) in blocks, with their places, for one pass over all.
+
+    Of a mapped matrix no more than a block stays in the memory.
+    """
+    for start in range(0, len(vectors), ROWS_PER_BLOCK):
+        rows = slice(start, min(start + ROWS_PER_BLOCK, len(vectors)))
+        yield rows, vectors[rows]
+        release_read_pages()
 
 
 def _scratch_folder() -> str:
