@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,16 +117,22 @@ def write_embeddings(path: Path, items: int, dimension: int) -> None:
 
 def _clustered_vectors(rows: np.ndarray, dimension: int) -> np.ndarray:
     """float32[m, dimension]: clusters of uneven size, of a low dimension within, and noise."""
-    shape = np.random.default_rng(0)
-    basis = shape.standard_normal((_LATENT_WIDTH, dimension), dtype=np.float32)
-    centers = shape.standard_normal((_CLUSTERS, _LATENT_WIDTH), dtype=np.float32)
-    shares = shape.dirichlet(np.full(_CLUSTERS, 0.5))
+    basis, centers, shares, noise = _shape_of_vectors(dimension)
     draw = np.random.default_rng([1, int(rows[0])])
     latent = centers[draw.choice(_CLUSTERS, len(rows), p=shares)]
     latent += 0.5 * draw.standard_normal(latent.shape, dtype=np.float32)
-    vectors = latent @ basis
-    vectors += 0.3 * draw.standard_normal(vectors.shape, dtype=np.float32)
-    return vectors
+    return latent @ basis + noise[: len(rows)]
+
+
+@cache
+def _shape_of_vectors(dimension: int) -> tuple[np.ndarray, ...]:
+    """What the blocks have in common; the noise too, as drawing it anew takes most of the time."""
+    draw = np.random.default_rng(0)
+    basis = draw.standard_normal((_LATENT_WIDTH, dimension), dtype=np.float32)
+    centers = draw.standard_normal((_CLUSTERS, _LATENT_WIDTH), dtype=np.float32)
+    shares = draw.dirichlet(np.full(_CLUSTERS, 0.5))
+    noise = 0.3 * draw.standard_normal((_ROWS_PER_BLOCK, dimension), dtype=np.float32)
+    return basis, centers, shares, noise
 
 
 class Paths:

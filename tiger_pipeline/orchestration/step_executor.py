@@ -37,7 +37,7 @@ def step_executor(assets: Sequence[object]) -> dg.ExecutorDefinition | None:
         return None
     if asked != "kubernetes":
         raise ConfigurationError(
-            f"The variable {_VARIABLE} is {asked!r}. Set it to 'kubernetes', or unset it to execute "
+            f"The variable {_VARIABLE} is {asked!r}. Set it to 'kubernetes', or unset it to run "
             "steps in processes."
         )
     try:
@@ -46,7 +46,7 @@ def step_executor(assets: Sequence[object]) -> dg.ExecutorDefinition | None:
         raise ConfigurationError(
             f"{_VARIABLE}=kubernetes needs dagster-k8s: pip install 'tiger-pipeline[kubernetes]'."
         ) from error
-    per_step = {name: _ON_A_GPU for name in _steps_in_gpu_pool(assets)}
+    per_step = dict.fromkeys(_steps_in_gpu_pool(assets), _ON_A_GPU)
     return k8s_job_executor.configured({"per_step_k8s_config": per_step}, name="kubernetes_pods")
 
 

@@ -19,7 +19,7 @@ from tiger_pipeline.errors import ArtifactError
 if TYPE_CHECKING:
     import numpy as np
 
-MAPPED_FROM_BYTES = 2**28
+MAPPED_FROM_BYTES = 2**26
 """Vectors that take less are simply read: they fit anywhere."""
 
 ROWS_PER_BLOCK = 16384

@@ -106,14 +106,16 @@ def _mapped_array(
 
 
 def _stored_blocks(path: Path, file: "pq.ParquetFile", field: "pa.Field") -> "Iterator[np.ndarray]":
-    for batch in file.iter_batches(ROWS_PER_BLOCK, columns=[field.name]):
-        column = batch.column(0)
-        if column.null_count:
-            raise ArtifactError(
-                f"The column {field.name!r} of {path} has vectors that are null. Materialize its "
-                "asset again."
-            )
-        yield column.flatten().to_numpy().reshape(len(column), -1)
+    # One iteration over all groups would hold all that it has read until it ends.
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(ROWS_PER_BLOCK, row_groups=[group], columns=[field.name]):
+            column = batch.column(0)
+            if column.null_count:
+                raise ArtifactError(
+                    f"The column {field.name!r} of {path} has vectors that are null. Materialize "
+                    "its asset again."
+                )
+            yield column.flatten().to_numpy().reshape(len(column), -1)
 
 
 def _chosen_blocks(column: "pa.FixedSizeListArray", rows: "np.ndarray") -> "Iterator[np.ndarray]":
