@@ -91,3 +91,33 @@ def test_scratch_files_go_to_the_volume_of_the_values_file():
     mounts = run_config_of(values)["container_config"]["volumeMounts"]
     assert variables["TMPDIR"] in [mount["mountPath"] for mount in mounts]
     assert variables["TIGER_EXECUTOR"] == "kubernetes"
+
+
+def test_dagster_accepts_the_instance_that_the_chart_writes(tmp_path):
+    from dagster._core.instance.config import dagster_instance_config
+
+    values = yaml.safe_load(VALUES.read_text())
+    monitoring = values["dagsterDaemon"]["runMonitoring"]
+    limits = values["concurrency"]
+    written = {
+        **values["additionalInstanceConfig"],
+        "concurrency": {
+            "runs": {"max_concurrent_runs": limits["runs"]["maxConcurrentRuns"]},
+            "pools": {"default_limit": limits["pools"]["defaultLimit"]},
+        },
+        "run_coordinator": {
+            "module": "dagster.core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": {},
+        },
+        "run_monitoring": {_snake_case(name): value for name, value in monitoring.items()},
+        "telemetry": values["telemetry"],
+    }
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(written))
+    accepted, _ = dagster_instance_config(str(tmp_path))
+    assert accepted["run_retries"]["retry_on_asset_or_op_failure"] is False
+    assert accepted["concurrency"]["pools"]["default_limit"] == 4
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
