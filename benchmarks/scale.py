@@ -358,13 +358,16 @@ def report(rows: list[Measured]) -> str:
         largest = max(largest, *found)
         lines.append(f"| {stage} | " + " | ".join(f"{slope:.2f}" for slope in found) + " |")
     most = max(row.peak for row in rows)
-    lines += [
-        "",
-        f"{_verdict(largest <= LARGEST_EXPONENT)}: the largest exponent is {largest:.2f} "
-        f"(at most {LARGEST_EXPONENT}).",
+    lines.append("")
+    if largest > -math.inf:
+        lines.append(
+            f"{_verdict(largest <= LARGEST_EXPONENT)}: the largest exponent is {largest:.2f} "
+            f"(at most {LARGEST_EXPONENT}).\n"
+        )
+    lines.append(
         f"{_verdict(most <= LARGEST_MEMORY)}: the peak of {max(row.items for row in rows):,} "
-        f"items is {most / 2**30:.2f} GiB (at most {LARGEST_MEMORY / 2**30:.0f} GiB).",
-    ]
+        f"items is {most / 2**30:.2f} GiB (at most {LARGEST_MEMORY / 2**30:.0f} GiB)."
+    )
     return "\n".join(lines)
 
 
