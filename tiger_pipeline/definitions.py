@@ -10,12 +10,15 @@ from tiger_pipeline.orchestration import assets, jobs, new_items
 from tiger_pipeline.orchestration.io_managers import ParquetIOManager
 from tiger_pipeline.orchestration.processes import ProcessesResource
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
+from tiger_pipeline.orchestration.step_executor import step_executor
 from tiger_pipeline.orchestration.whole_pipeline import whole_pipeline
 
 store = StoreResource()
+every_asset = dg.load_assets_from_package_module(assets)
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_package_module(assets),
+    assets=every_asset,
+    executor=step_executor(every_asset),
     jobs=[
         jobs.prepare_dataset,
         jobs.make_semantic_ids,

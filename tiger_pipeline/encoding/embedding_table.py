@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError, InputError
+from tiger_pipeline.storage.mapped import vector_blocks
 from tiger_pipeline.storage.tables import metadata_of
+from tiger_pipeline.storage.vector_columns import take_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,9 +100,12 @@ def check_embeddings(table: "pa.Table", expected_item_ids: list[str]) -> list[st
     promised = metadata_of(table).get("dimension", vectors.shape[1])
     if promised != vectors.shape[1]:
         problems.append(f"The embeddings have {vectors.shape[1]} numbers instead of {promised}.")
-    finite = np.isfinite(vectors).all(axis=1)
-    report("embeddings contain NaN or infinity", item_ids.filter(pa.array(~finite)))
-    report("embeddings are zero", item_ids.filter(pa.array(~vectors.any(axis=1))))
+    is_finite, is_zero = (np.empty(len(vectors), dtype=bool) for _ in range(2))
+    for rows, block in vector_blocks(vectors):
+        is_finite[rows] = np.isfinite(block).all(axis=1)
+        is_zero[rows] = ~block.any(axis=1)
+    report("embeddings contain NaN or infinity", item_ids.filter(pa.array(~is_finite)))
+    report("embeddings are zero", item_ids.filter(pa.array(is_zero)))
     return problems
 
 
@@ -131,7 +136,7 @@ def select_items(table: "pa.Table", item_ids: "pa.Array | pa.ChunkedArray") -> "
             f"{len(missing):,} items have no embedding: {describe_ids(missing)}. The embeddings "
             "come from another catalog: materialize item_embeddings again."
         )
-    return table.take(rows)
+    return take_rows(table, rows.to_numpy())
 
 
 def vectors_of_items(table: "pa.Table", item_ids: Sequence[str] | np.ndarray) -> np.ndarray:

@@ -17,7 +17,13 @@ class RandomConfig(StrictConfig):
 
 
 class KMeansStartConfig(StrictConfig):
-    """Where k-means starts."""
+    """What k-means is fitted on, and where it starts."""
+
+    items_per_codeword: int = Field(
+        1024,
+        ge=40,
+        description="At most, that codebooks are fitted on; of a larger catalog a random sample.",
+    )
 
     initialization: Literal["random", "points", "k-means++"] = "points"
     """`random`: Gaussian with the data's mean and covariance; `points`: distinct data points."""

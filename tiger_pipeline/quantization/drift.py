@@ -15,7 +15,7 @@ import numpy as np
 
 from tiger_pipeline.quantization.drift_config import CodebookDriftConfig
 from tiger_pipeline.quantization.quantizer import Quantizer
-from tiger_pipeline.quantization.vectors import row_blocks
+from tiger_pipeline.storage.mapped import vector_blocks
 
 LARGE_ERROR_PERCENTILE = 95
 _PERCENTILES = range(101)
@@ -74,9 +74,9 @@ class CodebookFit:
 def squared_errors(quantizer: Quantizer, vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Squared L2 errors float64[n] of vectors (float32[n, d]) described by all of their codes."""
     errors = np.empty(len(vectors))
-    for block in row_blocks(len(vectors)):
-        difference = quantizer.prepare(vectors[block]) - quantizer.reconstruct(codes[block])
-        errors[block] = np.square(difference, dtype=np.float64).sum(axis=1)
+    for rows, block in vector_blocks(vectors):
+        difference = quantizer.prepare(block) - quantizer.reconstruct(codes[rows])
+        errors[rows] = np.square(difference, dtype=np.float64).sum(axis=1)
     return errors
 
 

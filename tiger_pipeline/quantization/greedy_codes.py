@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tiger_pipeline.quantization.nearest import nearest_codewords, priced_codewords
-from tiger_pipeline.quantization.vectors import row_blocks
+from tiger_pipeline.storage.mapped import vector_blocks
 
 
 def assign_by_block(
@@ -19,8 +19,8 @@ def assign_by_block(
         codes_of: codes [m, levels] of a block float32[m, d].
     """
     codes = np.empty((len(vectors), levels), dtype=np.int32)
-    for block in row_blocks(len(vectors)):
-        codes[block] = codes_of(vectors[block])
+    for rows, block in vector_blocks(vectors):
+        codes[rows] = codes_of(block)
     return codes
 
 

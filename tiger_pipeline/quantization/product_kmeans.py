@@ -17,6 +17,7 @@ from tiger_pipeline.quantization.vectors import (
     check_enough_distinct_in_part,
     check_vectors,
     check_vectors_to_fit,
+    sample_vectors,
     scale_rows,
 )
 
@@ -44,7 +45,7 @@ class ProductKMeans:
     def fit(
         cls, config: ProductKMeansConfig, vectors: np.ndarray, progress: Progress
     ) -> "ProductKMeans":
-        """Fit one codebook a part, on all vectors (float32[n, d]).
+        """Fit one codebook a part to vectors (float32[n, d]), or a sample of very many.
 
         Raises:
             InputError: the vectors are not a finite float32 matrix.
@@ -58,7 +59,8 @@ class ProductKMeans:
                 f"Embeddings of {vectors.shape[1]} dimensions cannot be split into "
                 f"{config.levels} parts. Lower `levels` to {vectors.shape[1]} or less."
             )
-        prepared = scale_rows(vectors, config.normalize)
+        most = config.items_per_codeword * config.codewords
+        prepared = scale_rows(sample_vectors(vectors, most, config.seed), config.normalize)
         rotation = None
         if config.rotation == "opq":
             progress.note("Fitting the OPQ rotation.")

@@ -9,7 +9,8 @@ from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.progress import Progress
 from tiger_pipeline.quantization.config import RandomConfig
 from tiger_pipeline.quantization.row_hash import hash_rows, hash_weights, mix64
-from tiger_pipeline.quantization.vectors import check_vectors, check_vectors_to_fit, row_blocks
+from tiger_pipeline.quantization.vectors import check_vectors, check_vectors_to_fit
+from tiger_pipeline.storage.mapped import vector_blocks
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class RandomCodes:
         """
         check_vectors_to_fit(vectors)
         weights = hash_weights(vectors.shape[1], config.seed)
-        return cls(config, weights, vectors.mean(axis=0, dtype=np.float64).astype(np.float32))
+        total = np.zeros(vectors.shape[1])
+        for _, block in vector_blocks(vectors):
+            total += block.sum(axis=0, dtype=np.float64)
+        return cls(config, weights, (total / len(vectors)).astype(np.float32))
 
     @classmethod
     def from_tensors(cls, config: RandomConfig, tensors: dict[str, np.ndarray]) -> "RandomCodes":
@@ -75,13 +79,13 @@ class RandomCodes:
         """Codes int32[n, levels] of `vectors` (float32[n, d]), each a function of its row alone."""
         check_vectors(vectors, self.dimension)
         codes = np.empty((len(vectors), self.config.levels), dtype=np.int32)
-        for block in row_blocks(len(vectors)):
-            hashes = hash_rows(vectors[block], self.weights)
+        for rows, block in vector_blocks(vectors):
+            hashes = hash_rows(block, self.weights)
             for level in range(self.config.levels):
                 hashes = mix64(hashes + np.uint64(level + 1))
                 # The upper half of the hash, scaled from [0, 2^32) to [0, codewords).
                 scaled = (hashes >> np.uint64(32)) * np.uint64(self.config.codewords)
-                codes[block, level] = scaled >> np.uint64(32)
+                codes[rows, level] = scaled >> np.uint64(32)
         return codes
 
     def reconstruct(self, codes: np.ndarray) -> np.ndarray:

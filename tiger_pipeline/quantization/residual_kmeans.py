@@ -18,6 +18,7 @@ from tiger_pipeline.quantization.vectors import (
     check_enough_distinct,
     check_vectors,
     check_vectors_to_fit,
+    sample_vectors,
     scale_rows,
 )
 
@@ -49,13 +50,13 @@ class ResidualKMeans:
         vectors: np.ndarray,
         progress: Progress,
     ) -> "ResidualKMeans":
-        """Fit the codebooks level by level, on all vectors.
+        """Fit the codebooks level by level, on a sample if there are very many vectors.
 
         Equal vectors cannot be told apart, so a level where they are many is less even than
         `balance` asks; `progress` is told then.
 
         Args:
-            config: levels, codewords, start, iterations, balance, normalization, seed.
+            config: levels, codewords, sample, start, iterations, balance, normalization, seed.
             vectors: float32[n, d].
             progress: told every iteration.
 
@@ -67,7 +68,8 @@ class ResidualKMeans:
         check_vectors_to_fit(vectors)
         dimensions = [vectors.shape[1]] * config.levels
         start = KMeansStart.read(config, config.codewords, dimensions)
-        residuals = scale_rows(vectors, config.normalize).copy()
+        most = config.items_per_codeword * config.codewords
+        residuals = scale_rows(sample_vectors(vectors, most, config.seed), config.normalize).copy()
         name = "Residual k-means"
         if isinstance(config, BalancedResidualKMeansConfig):
             name = "Balanced residual k-means"

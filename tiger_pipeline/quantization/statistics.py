@@ -6,7 +6,7 @@ import numpy as np
 
 from tiger_pipeline.errors import InputError
 from tiger_pipeline.quantization.code_groups import group_by_codes
-from tiger_pipeline.quantization.vectors import row_blocks
+from tiger_pipeline.storage.mapped import vector_blocks
 
 if TYPE_CHECKING:
     from tiger_pipeline.quantization.quantizer import Quantizer
@@ -104,12 +104,12 @@ def _reconstruction_errors(
     errors = np.zeros(levels)
     total = np.zeros(quantizer.dimension)
     squares = 0.0
-    for block in row_blocks(len(vectors)):
-        prepared = quantizer.prepare(vectors[block]).astype(np.float64)
+    for rows, block in vector_blocks(vectors):
+        prepared = quantizer.prepare(block).astype(np.float64)
         total += prepared.sum(axis=0)
         squares += float(np.square(prepared).sum())
         for level in range(levels):
-            reconstruction = quantizer.reconstruct(codes[block, : level + 1])
+            reconstruction = quantizer.reconstruct(codes[rows, : level + 1])
             errors[level] += np.square(prepared - reconstruction).sum()
     mean = total / len(vectors)
     variance = max(squares / len(vectors) - float(mean @ mean), 0.0)

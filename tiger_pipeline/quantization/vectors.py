@@ -7,15 +7,38 @@ import numpy as np
 
 from tiger_pipeline.errors import ConfigurationError, InputError
 from tiger_pipeline.quantization.row_hash import hash_rows, hash_weights
+from tiger_pipeline.storage.mapped import ROWS_PER_BLOCK, release_read_pages, vector_blocks
 
-ROWS_PER_BLOCK = 16384
-"""Rows handled at once; bounds the memory of every pass over the vectors."""
+_SAMPLED_ROWS_PER_BLOCK = 1024
+"""Fewer, as each row of a mapped matrix brings the pages around it into the memory."""
+
+_SAMPLE_STREAM = 2**32 - 1
+"""Beside the seed, so that the sample's draws are those of no level."""
 
 
 def row_blocks(n_rows: int, rows_per_block: int = ROWS_PER_BLOCK) -> Iterator[slice]:
     """Consecutive slices that cover `n_rows` rows."""
     for start in range(0, n_rows, rows_per_block):
         yield slice(start, min(start + rows_per_block, n_rows))
+
+
+def sample_vectors(vectors: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """At most so many rows of `vectors` (float32[n, d]), drawn without replacement, in their order.
+
+    Args:
+        vectors: to draw from; returned as they are when they are few enough.
+        most: rows, at least 1.
+        seed: of the draw.
+    """
+    if len(vectors) <= most:
+        return vectors
+    generator = np.random.default_rng([seed, _SAMPLE_STREAM])
+    rows = np.sort(generator.choice(len(vectors), most, replace=False, shuffle=False))
+    sample = np.empty((most, vectors.shape[1]), dtype=np.float32)
+    for block in row_blocks(most, _SAMPLED_ROWS_PER_BLOCK):
+        sample[block] = vectors[rows[block]]
+        release_read_pages()
+    return sample
 
 
 def check_vectors(vectors: np.ndarray, dimension: int | None = None) -> None:
@@ -40,10 +63,10 @@ def check_vectors(vectors: np.ndarray, dimension: int | None = None) -> None:
             f"The embeddings have {vectors.shape[1]} dimensions, but the quantizer was fitted on "
             f"{dimension}. Use the encoder that it was fitted with, or fit it again."
         )
-    for block in row_blocks(len(vectors)):
-        finite = np.isfinite(vectors[block]).all(axis=1)
+    for rows, block in vector_blocks(vectors):
+        finite = np.isfinite(block).all(axis=1)
         if not finite.all():
-            row = block.start + int(np.argmin(finite))
+            row = rows.start + int(np.argmin(finite))
             raise InputError(
                 f"The embedding in row {row} contains NaN or infinity. "
                 "Look at that item's text and at the encoder, and encode it again."

@@ -10,7 +10,9 @@ from tiger_pipeline.semantic_ids.cold_table import ColdTable
 from tiger_pipeline.semantic_ids.table import SemanticIds
 
 
-def find_problems(semantic_ids: SemanticIds, embedded_item_ids: Sequence[str]) -> list[str]:
+def find_problems(
+    semantic_ids: SemanticIds, embedded_item_ids: Sequence[str] | np.ndarray
+) -> list[str]:
     """Everything that is wrong with the table, one sentence each; empty if nothing is.
 
     Args:
@@ -62,7 +64,9 @@ def find_cold_problems(
     return [*problems, *_range_problems(every_id), *_uniqueness_problems(every_id)]
 
 
-def _item_problems(semantic_ids: SemanticIds, embedded_item_ids: Sequence[str]) -> list[str]:
+def _item_problems(
+    semantic_ids: SemanticIds, embedded_item_ids: Sequence[str] | np.ndarray
+) -> list[str]:
     problems = []
     n_items = len(semantic_ids.item_ids)
     n_distinct = len(set(semantic_ids.item_ids))

@@ -45,7 +45,10 @@ class SemanticIds:
 
     @classmethod
     def from_codes(
-        cls, item_ids: Sequence[str], codes: np.ndarray, codebook_sizes: tuple[int, ...]
+        cls,
+        item_ids: Sequence[str] | np.ndarray,
+        codes: np.ndarray,
+        codebook_sizes: tuple[int, ...],
     ) -> "SemanticIds":
         """Give each item the suffix that tells it from the items with the same codes.
 

@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tiger_pipeline.storage.mapped import release_read_pages
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
 _HEX_DIGITS = 16
+_BYTES_PER_BLOCK = 2**24
 
 
 def _shorten(digest: "hashlib._Hash") -> str:
@@ -36,12 +39,27 @@ def fingerprint_table(table: "pa.Table") -> str:
     import pyarrow as pa
 
     digest = hashlib.sha256(str(table.schema.remove_metadata()).encode())
-    sink = pa.BufferOutputStream()
     combined = table.replace_schema_metadata(None).combine_chunks()
+    sink = pa.PythonFile(_HashedStream(digest), mode="w")
     with pa.ipc.new_stream(sink, combined.schema) as writer:
         writer.write_table(combined)
-    digest.update(sink.getvalue())
     return _shorten(digest)
+
+
+class _HashedStream:
+    """A file whose bytes go into a digest and nowhere else, those of mapped vectors by blocks."""
+
+    closed = False
+
+    def __init__(self, digest: "hashlib._Hash") -> None:
+        self._digest = digest
+
+    def write(self, data: "bytes | pa.Buffer") -> int:
+        view = memoryview(data)
+        for start in range(0, len(view), _BYTES_PER_BLOCK):
+            self._digest.update(view[start : start + _BYTES_PER_BLOCK])
+            release_read_pages()
+        return len(view)
 
 
 def fingerprint_files(paths: "list[Path]") -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.storage.atomic import atomic_file
+from tiger_pipeline.storage.vector_columns import read_columns, rows_per_group
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,14 +32,15 @@ def write_table(path: Path, table: "pa.Table") -> None:
     import pyarrow.parquet as pq
 
     with atomic_file(path) as scratch:
-        pq.write_table(table, scratch, compression="zstd")
+        pq.write_table(table, scratch, compression="zstd", row_group_size=rows_per_group(table))
 
 
 def read_table(path: Path, columns: "list[str] | None" = None) -> "pa.Table":
-    """Read a parquet file.
+    """Read a parquet file; large columns of vectors are mapped, see `vector_columns`.
 
     Raises:
-        ArtifactError: the file is absent, unreadable, or lacks one of `columns`.
+        ArtifactError: the file is absent, unreadable, or lacks one of `columns`, or there is no
+            space to map its vectors.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -55,7 +57,7 @@ def read_table(path: Path, columns: "list[str] | None" = None) -> "pa.Table":
                 f"{path} has no column {missing[0]!r} (it has {', '.join(present)}). "
                 "Was it written by another version? Materialize its asset again."
             )
-        return pq.read_table(path, columns=columns)
+        return read_columns(path, columns)
     except (pa.ArrowInvalid, OSError) as error:
         raise ArtifactError(
             f"{path} is not a readable parquet file ({error}). Materialize its asset again."

@@ -120,6 +120,4 @@ def assign_semantic_ids(directory: Path, embeddings: "pa.Table") -> SemanticIds:
         )
     quantizer = load_quantizer(directory)
     codes = quantizer.assign(vectors_of(embeddings))
-    return SemanticIds.from_codes(
-        embeddings["item_id"].to_pylist(), codes, quantizer.codebook_sizes
-    )
+    return SemanticIds.from_codes(embeddings["item_id"].to_numpy(), codes, quantizer.codebook_sizes)

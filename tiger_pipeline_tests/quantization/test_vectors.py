@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tiger_pipeline.errors import ConfigurationError, InputError
 from tiger_pipeline.quantization.vectors import (
@@ -9,6 +11,7 @@ from tiger_pipeline.quantization.vectors import (
     count_distinct,
     normalize_rows,
     row_blocks,
+    sample_vectors,
 )
 
 
@@ -66,3 +69,23 @@ def test_normalized_rows_have_unit_length_and_zero_stays_zero():
     rows = normalize_rows(np.float32([[3, 4], [0, 0]]))
     np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0]], rtol=1e-6)
     assert rows.dtype == np.float32
+
+
+@given(n=st.integers(1, 60), most=st.integers(1, 60), seed=st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_a_sample_is_rows_in_their_order_without_repetition(n, most, seed):
+    vectors = np.arange(2 * n, dtype=np.float32).reshape(n, 2)
+    sample = sample_vectors(vectors, most, seed)
+    assert len(sample) == min(n, most)
+    rows = (sample[:, 0] / 2).astype(int)
+    np.testing.assert_array_equal(sample, vectors[rows])
+    assert (np.diff(rows) > 0).all()
+    np.testing.assert_array_equal(sample, sample_vectors(vectors, most, seed))
+
+
+def test_every_vector_is_sampled_equally_often():
+    vectors = np.arange(10, dtype=np.float32)[:, None]
+    drawn = np.concatenate([sample_vectors(vectors, 3, seed)[:, 0] for seed in range(2000)])
+    counts = np.bincount(drawn.astype(int), minlength=10)
+    # 600 each, with a standard deviation of √(2000 · 0.3 · 0.7) = 20.5.
+    assert (np.abs(counts - 600) < 5 * 20.5).all()

@@ -42,7 +42,7 @@ def semantic_ids(context: dg.AssetExecutionContext, warm_item_embeddings, store:
     artifacts = store.open()
     directory = artifacts.fetch(artifacts.directory("codebooks", *dataset_and_variant(context)))
     ids = assign_semantic_ids(directory, warm_item_embeddings)
-    problems = find_problems(ids, warm_item_embeddings["item_id"].to_pylist())
+    problems = find_problems(ids, warm_item_embeddings["item_id"].to_numpy())
     table = ids.to_table(codebooks_fingerprint=fingerprint_files(sorted(directory.iterdir())))
     return table_result(
         table.append_column("text_hash", warm_item_embeddings["text_hash"]),
