@@ -1,0 +1,58 @@
+"""A run launcher that notices when a run's process is gone."""
+
+from typing import cast
+
+import dagster as dg
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+
+from tiger_pipeline.orchestration.chained_runs import CHAINED_BY_TAG
+
+
+class CodeServerRunLauncher(dg.DefaultRunLauncher):
+    """Starts runs inside the code server, as Dagster does by default, and watches over them.
+
+    A code server reports runs whose process died. When the server dies itself (its container is
+    restarted, the machine reboots) nobody does: such runs would count as running for ever and keep
+    their places in the queue and in the pools. Run monitoring asks this launcher instead, which
+    asks the code server that the run was started on. An unreachable server is asked again later.
+
+    Made for `dagster api grpc`. A `dagster code-server` forwards the question to the server of the
+    newest code only, so that runs that were started before a reload would seem lost.
+    """
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Yes, other than `DefaultRunLauncher`."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Whether the process that executes an unfinished run lives.
+
+        A chained run (`run_asset_job`) lives in the process of the run that started it. A run that
+        no code server was asked to execute, such as one of `dagster asset materialize`, is left
+        alone.
+
+        Raises:
+            DagsterUserCodeUnreachableError: the code server cannot be asked.
+        """
+        parent = run.tags.get(CHAINED_BY_TAG)
+        worker = parent or run.run_id
+        client = self._get_grpc_client_for_termination(worker)
+        if client is None and parent is None:
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "No code server executes this run.")
+        if client is not None and _executes(client, worker):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(
+            WorkerStatus.NOT_FOUND, f"The process that executed run {worker} is gone."
+        )
+
+
+def _executes(client: object, run_id: str) -> bool:
+    from dagster._grpc.client import DagsterGrpcClient
+    from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+    from dagster._serdes import deserialize_value
+
+    answer = cast("DagsterGrpcClient", client).can_cancel_execution(
+        CanCancelExecutionRequest(run_id=run_id)
+    )
+    return deserialize_value(answer, CanCancelExecutionResult).can_cancel
