@@ -16,13 +16,14 @@ from stack.waiting import CheckFailed, wait_until
 DATASET = {"dataset": "demo"}
 VARIANT = {"dataset": "demo", "variant": "random"}
 TRAINED = ["generator", "metrics"]
-EPOCHS = 8
+EPOCHS = 6
 SETTINGS = [
     "model.encoder.max_length=8",
     "model.generator={kind: decoder, blocks: 1, width: 32, heads: 2}",
     f"training.max_epochs={EPOCHS}",
     "training.validate_every=1",
     "training.validation_users=100",
+    "evaluation.splits=[test]",
     "evaluation.cutoffs=[5, 10]",
     "evaluation.recommended_items=10",
     "evaluation.beams=10",

