@@ -1,11 +1,14 @@
 """A run launcher that notices when a run's process is gone."""
 
-from typing import cast
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
 from tiger_pipeline.orchestration.chained_runs import CHAINED_BY_TAG
+
+if TYPE_CHECKING:
+    from dagster._grpc.client import DagsterGrpcClient
 
 
 class CodeServerRunLauncher(dg.DefaultRunLauncher):
@@ -35,24 +38,25 @@ class CodeServerRunLauncher(dg.DefaultRunLauncher):
         Raises:
             DagsterUserCodeUnreachableError: the code server cannot be asked.
         """
-        parent = run.tags.get(CHAINED_BY_TAG)
-        worker = parent or run.run_id
-        client = self._get_grpc_client_for_termination(worker)
-        if client is None and parent is None:
-            return CheckRunHealthResult(WorkerStatus.RUNNING, "No code server executes this run.")
-        if client is not None and _executes(client, worker):
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        worker = run.tags.get(CHAINED_BY_TAG, run.run_id)
+        if worker == run.run_id or self._is_unfinished(worker):
+            client = self._get_grpc_client_for_termination(worker)
+            if client is None:
+                return CheckRunHealthResult(WorkerStatus.RUNNING, "No code server executes it.")
+            if _executes(client, worker):
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(
             WorkerStatus.NOT_FOUND, f"The process that executed run {worker} is gone."
         )
 
+    def _is_unfinished(self, run_id: str) -> bool:
+        run = self._instance.get_run_by_id(run_id)
+        return run is not None and not run.is_finished
 
-def _executes(client: object, run_id: str) -> bool:
-    from dagster._grpc.client import DagsterGrpcClient
+
+def _executes(client: "DagsterGrpcClient", run_id: str) -> bool:
     from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
     from dagster._serdes import deserialize_value
 
-    answer = cast("DagsterGrpcClient", client).can_cancel_execution(
-        CanCancelExecutionRequest(run_id=run_id)
-    )
+    answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run_id))
     return deserialize_value(answer, CanCancelExecutionResult).can_cancel

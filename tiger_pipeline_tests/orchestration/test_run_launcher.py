@@ -65,6 +65,12 @@ def test_a_chained_run_is_lost_with_the_run_that_executed_it(instance, launcher)
     assert parent.run_id in str(health.msg)
 
 
+def test_a_chained_run_of_the_command_line_is_left_alone(instance, launcher):
+    parent = add_run(instance, {})
+    health = launcher.check_run_worker_health(add_run(instance, {CHAINED_BY_TAG: parent.run_id}))
+    assert health.status == WorkerStatus.RUNNING
+
+
 def test_an_unreachable_server_says_nothing_about_its_runs(instance, launcher):
     run = add_run(instance, started_on(free_port()))
     with pytest.raises(DagsterUserCodeUnreachableError):
