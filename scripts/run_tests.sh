@@ -13,6 +13,11 @@ if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; th
     || say "No Chromium found: the UI test will be skipped (Debian: apt install chromium)"
 fi
 
+if ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && ! command -v initdb >/dev/null; then
+  install_debian_packages postgresql \
+    || say "No Postgres found: the stack's test will be skipped (Debian: apt install postgresql)"
+fi
+
 say "ruff"; ruff format --check .; ruff check .
 say "mypy"; mypy
 say "import-linter"; lint-imports

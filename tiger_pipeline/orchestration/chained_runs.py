@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+CHAINED_BY_TAG = "tiger/chained_by"
+"""Tag of a run that an op executes in its own process: the id of the op's run."""
+
 
 def run_asset_job(
     context: dg.OpExecutionContext,
@@ -23,6 +26,8 @@ def run_asset_job(
     return context.repository_def.get_job(job).execute_in_process(
         run_config={"resources": {"settings": {"config": {"overrides": list(overrides)}}}},
         partition_key=partition_key,
+        # The run that chains is what is retried when the process dies.
+        tags={CHAINED_BY_TAG: context.run_id, "dagster/max_retries": "0"},
         instance=context.instance,
         raise_on_error=False,
     )

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from tiger_pipeline.orchestration.chained_runs import CHAINED_BY_TAG
 from tiger_pipeline_tests.end_to_end.shop import make_shop
 
 pytestmark = pytest.mark.slow
@@ -66,3 +68,10 @@ def test_the_whole_pipeline_is_one_job(tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr[-5000:]
     assert (shop.store / "leaderboard" / "shop" / "leaderboard.md").is_file()
+    with dg.DagsterInstance.from_config(shop.environment["DAGSTER_HOME"]) as instance:
+        runs = {run.job_name: run for run in instance.get_runs()}
+    whole = runs.pop("whole_pipeline")
+    assert len(runs) == 3
+    for chained in runs.values():
+        assert chained.tags[CHAINED_BY_TAG] == whole.run_id
+        assert chained.tags["dagster/max_retries"] == "0"  # the whole is what is retried

@@ -1,0 +1,1 @@
+"""Parts of check_stack.py: the services of docker/compose.yaml as plain processes."""
