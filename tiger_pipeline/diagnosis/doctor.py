@@ -18,7 +18,7 @@ _LEVEL_WIDTH, _NAME_WIDTH = 7, 22
 
 
 def diagnose(asked: Collection[str] = ()) -> Iterator[Finding]:
-    """Run all checks. No network is asked, no model loaded, and nothing is left behind.
+    """Run all checks. Only a store in a bucket is asked over the network, no model loaded.
 
     Args:
         asked: datasets that are to be run; what they lack is an error.
@@ -33,7 +33,7 @@ def diagnose(asked: Collection[str] = ()) -> Iterator[Finding]:
         if all(finding.level != "error" for finding in devices if finding.name == "PyTorch"):
             yield check_threads()
     yield check_memory()
-    yield check_store()
+    yield from check_store()
     yield from check_dagster_home()
     if is_runnable(packages):
         # The readers need them, so even importing these checks does.

@@ -3,20 +3,36 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tiger_pipeline.configuration.locations import store_root
+from tiger_pipeline.configuration.locations import open_store, store_root
 from tiger_pipeline.diagnosis.finding import Finding
+from tiger_pipeline.errors import TigerError
+from tiger_pipeline.storage.remote_url import is_url, without_secrets
 
 _AREA = "Places"
 _GIB = 2**30
 _TOO_LITTLE, _LITTLE = 0.2 * _GIB, 5 * _GIB
 
 
-def check_store() -> Finding:
-    """The artifact store."""
-    return check_folder("artifact store", store_root(), "TIGER_STORE")
+def check_store() -> Iterator[Finding]:
+    """The artifact store: its folder, or its bucket and the folder of local copies."""
+    url = os.environ.get("TIGER_STORE", "")
+    if not is_url(url):
+        yield check_folder("artifact store", store_root(), "TIGER_STORE")
+        return
+    yield check_folder("copies of artifacts", store_root(), "TIGER_CACHE")
+    yield _check_bucket(url)
+
+
+def _check_bucket(url: str) -> Finding:
+    shown = without_secrets(url)
+    try:
+        datasets = open_store(url).partitions("items", 1)
+    except TigerError as error:
+        return Finding(_AREA, "artifact store", shown, "error", str(error))
+    return Finding(_AREA, "artifact store", f"{shown}, {len(datasets)} datasets")
 
 
 def check_folder(

@@ -35,6 +35,29 @@ def test_a_folder_that_cannot_be_written_to_is_an_error():
 
 def test_the_store_is_where_its_variable_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TIGER_STORE", str(tmp_path / "here"))
-    finding = check_store()
+    [finding] = check_store()
     assert finding.value.startswith(str(tmp_path / "here"))
     assert not (tmp_path / "here").exists()
+
+
+def test_a_store_at_a_url_is_asked_and_its_copies_need_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "bucket").mkdir()
+    monkeypatch.setenv("TIGER_CACHE", str(tmp_path / "copies"))
+    monkeypatch.setenv("TIGER_STORE", f"file://{tmp_path}/bucket")
+    copies, store = check_store()
+    assert (copies.level, store.level) == ("ok", "ok")
+    assert copies.value.startswith(str(tmp_path / "copies"))
+    assert store.value == f"file://{tmp_path}/bucket, 0 datasets"
+
+
+def test_a_store_without_a_package_for_its_protocol_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TIGER_CACHE", str(tmp_path))
+    monkeypatch.setenv("TIGER_STORE", "nosuch://user:secret@host/bucket")
+    *_, store = check_store()
+    assert store.level == "error"
+    assert "nosuch" in store.advice
+    assert "secret" not in store.value + store.advice
