@@ -23,12 +23,15 @@ from tiger_pipeline.progress import NoProgress
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.workflows.training import train_or_reuse
 
+USERS = 600
+"""Of the demo; each is one sequence of an epoch."""
+
 OVERRIDES = [
     "model.generator={kind: item_decoder, blocks: 1, width: 16, heads: 2, fusion_users: 20}",
     "training.max_epochs=4",
     "training.validate_every=1",
     "training.validation_users=50",
-    "training.tokens_per_batch=4096",
+    "training.tokens_per_batch=1024",
     "training.ema_decay=0.9",
 ]
 
@@ -60,9 +63,12 @@ class DyingProgress(NoProgress):
 
 def main(folder: Path, kill_after: int = sys.maxsize) -> None:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     settings = Presets().dataset_settings("demo", OVERRIDES)
     interactions = build_catalog(settings.data, Path.cwd()).interactions
+    users = interactions["user_id"].unique().slice(0, USERS)
+    interactions = interactions.filter(pc.is_in(interactions["user_id"], users))
     ids = sorted(set(interactions["item_id"].to_pylist()))
     sequences = UserSequences.from_table(interactions, ids)
     rng = np.random.default_rng(0)

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-USERS = 3000
-"""Of the demo; each is one sequence of an epoch."""
-
+from tiger_pipeline_tests.workflows.killed_training import USERS
 
 ALONE = ("-m",)
 IN_TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
