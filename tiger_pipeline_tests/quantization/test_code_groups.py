@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tiger_pipeline.quantization.code_groups import group_by_codes
 
 
-# Four codes of 70,000 do not fit into one number, −2 is no code at all but must not upset the order.
+# Four codes of 70,000 do not fit into one number; −2 is no code, but must not upset the order.
 @given(
     st.integers(0, 80),
     st.integers(1, 4),
