@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tiger_pipeline.quantization.code_groups import group_by_codes
 
 
-# 70,000 is beyond the 16-bit sort, −2 is no code at all but must not upset the order.
+# Four codes of 70,000 do not fit into one number; −2 is no code, but must not upset the order.
 @given(
     st.integers(0, 80),
     st.integers(1, 4),
@@ -26,6 +26,6 @@ def test_groups_come_in_the_order_of_sorted_tuples(n, levels, code_range, seed):
 
 
 @pytest.mark.parametrize("code", [65_535, 65_536])
-def test_the_largest_16_bit_code_and_the_next_are_sorted_after_the_small_ones(code):
+def test_codes_of_16_bits_and_more_are_sorted_after_the_small_ones(code):
     order, _ = group_by_codes(np.int32([[code, 0], [0, code], [1, 0]]))
     assert order.tolist() == [1, 2, 0]
