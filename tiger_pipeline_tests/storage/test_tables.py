@@ -2,13 +2,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiger_pipeline.errors import ArtifactError
 from tiger_pipeline.storage.tables import metadata_of, read_table, with_metadata, write_table
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.text(max_size=5), st.integers(-9, 9) | st.none()), max_size=20),
     metadata=st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), max_size=3),
