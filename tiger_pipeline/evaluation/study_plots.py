@@ -15,6 +15,7 @@ from tiger_pipeline.evaluation.plots import (
     figure_png,
     label_panel,
 )
+from tiger_pipeline.evaluation.point_labels import place_labels
 
 # All of Okabe and Ito's (2008) colors but yellow, which is lost on white.
 _COLORS = (BLUE, ORANGE, GREEN, VERMILLION, "#56B4E9", "#CC79A7", "#000000")
@@ -62,15 +63,11 @@ def labeled_scatter(
         y: what is drawn upwards.
     """
     figure, (panel,) = figure_panels(1, 1, height=4.2)
-    # Neighbors have their names above and below in turn, so that they do not cover each other.
-    ordered = sorted(points.items(), key=lambda point: point[1][:2])
-    for (name, (across, upwards, spread)), height in zip(ordered, cycle((4, -11)), strict=False):
+    for across, upwards, spread in points.values():
         panel.errorbar(across, upwards, spread or 0.0, fmt="o", color=BLUE, ecolor=GRAY)
-        panel.annotate(
-            name, (across, upwards), (5, height), textcoords="offset points", fontsize=8, color=INK
-        )
     panel.margins(x=0.2, y=0.12)
     label_panel(panel, title, x, y)
+    place_labels(panel, [point[:2] for point in points.values()], list(points), INK)
     return figure_png(figure, _PALETTE)
 
 
