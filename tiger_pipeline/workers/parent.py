@@ -11,9 +11,12 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 def end_with_parent() -> None:
     """Have this process get SIGTERM once the process that started it is gone, `kill -9` included.
 
-    Without it, a training whose Dagster run was killed would keep the GPU for hours.
+    Without it, a training whose Dagster run was killed would keep the GPU for hours. To be called
+    in the main thread.
     """
     parent = os.getppid()
+    # Who started it may ignore this signal, as Dagster does where a script runs it with `&`.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -99,7 +99,7 @@ def test_a_run_that_the_server_does_not_know_is_lost(instance, launcher, tmp_pat
             except DagsterUserCodeUnreachableError:
                 time.sleep(0.3)
     finally:
-        server.terminate()
+        server.kill()
         server.wait(30)
     assert health is not None
     assert health.status == WorkerStatus.NOT_FOUND
