@@ -26,6 +26,7 @@ from tiger_pipeline_tests.storage.remotes import NEW, OLD, read, write
 
 pytestmark = pytest.mark.slow
 
+CHECKOUT = Path(__file__).parents[2]
 MODEL = ("generator", "demo", "random")
 RECOMMEND = ("tiger_pipeline.cli", "recommend", "--dataset", "shop", "--variant", "plain")
 
@@ -40,9 +41,6 @@ def bucket() -> Iterator[Bucket]:
         S3FileSystem.clear_instance_cache()
         yield running
         S3FileSystem.clear_instance_cache()
-
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 @contextmanager
