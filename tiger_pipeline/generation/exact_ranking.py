@@ -24,7 +24,8 @@ from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_o
 from tiger_pipeline.progress import NoProgress, Progress
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 
-_ADVICE_ON_MEMORY = "Lower evaluation.users_per_batch"
+ADVICE_ON_MEMORY = "Lower evaluation.users_per_batch"
+"""What bounds the memory of a ranking of all items."""
 
 
 def best_of_all(
@@ -77,7 +78,7 @@ class ExactRecommender(ABC):
     def _scores(self, prefixes: Prefixes, histories: Histories, items: Tensor | None) -> Tensor:
         """Scores float32[n, m] of items int64[n, m], or float32[n, n_items] of all."""
 
-    @explain_out_of_memory(_ADVICE_ON_MEMORY)
+    @explain_out_of_memory(ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def recommend(
         self,
@@ -98,7 +99,7 @@ class ExactRecommender(ABC):
                 reported.advance(len(rows))
         return recommended
 
-    @explain_out_of_memory(_ADVICE_ON_MEMORY)
+    @explain_out_of_memory(ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
         """See `recommendations.PoolRecommender.logp`."""

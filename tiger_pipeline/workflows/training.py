@@ -73,15 +73,15 @@ def train_or_reuse(
     config = settings.model.generator
     text = text_of(semantic_ids, embeddings) if config.reads_text else None
     fingerprint = training_fingerprint(config, settings.training, semantic_ids, training, text)
-    validation = _Validation(settings, semantic_ids, sequences)
     if not retrain and group.from_first(lambda: _is_finished(directory, fingerprint)):
         progress.note(
             f"The generator in {directory} was trained with these settings on these inputs: it is "
             "kept. Set the config `retrain: true` to train it again."
         )
         if group.is_first:
-            _renew_fusion(directory, semantic_ids, validation, progress)
+            _renew_fusion(directory, settings, semantic_ids, sequences, progress)
         return True
+    validation = _Validation(settings, semantic_ids, sequences)
     with explain_out_of_memory(_what_to_lower(settings.training)):
         result = train_generator(
             config,
@@ -127,7 +127,11 @@ def _is_finished(directory: Path, fingerprint: str) -> bool:
 
 
 def _renew_fusion(
-    directory: Path, semantic_ids: SemanticIds, validation: "_Validation", progress: Progress
+    directory: Path,
+    settings: Settings,
+    semantic_ids: SemanticIds,
+    sequences: UserSequences,
+    progress: Progress,
 ) -> None:
     """Fit the weights of the fused score anew where another version fitted those of its own."""
     if read_description(directory)["fusion"] is None:
@@ -138,6 +142,7 @@ def _renew_fusion(
         progress.note(f"The weights of the fused score in {directory} are fitted anew.")
         model = load_generator(directory, semantic_ids)
         assert isinstance(model, DenseGenerator)
+        validation = _Validation(settings, semantic_ids, sequences)
         replace_fusion_weights(directory, validation.fit(model, model.config.fusion_users).weights)
 
 

@@ -19,13 +19,11 @@ from tiger_pipeline.compute_device import ComputeDevice, choose_device, explain_
 from tiger_pipeline.evaluation.config import SasrecConfig
 from tiger_pipeline.generation.causal_blocks import Block
 from tiger_pipeline.generation.config import DecoderConfig
-from tiger_pipeline.generation.exact_ranking import best_of_all
+from tiger_pipeline.generation.exact_ranking import ADVICE_ON_MEMORY, best_of_all
 from tiger_pipeline.generation.generator import Batch, TrainableNetwork
 from tiger_pipeline.generation.item_batches import ItemBatch, ItemExamples
 from tiger_pipeline.generation.recommendations import Recommendations
 from tiger_pipeline.generation.windows import most_recent, training_windows
-
-_ADVICE_ON_MEMORY = "Lower evaluation.users_per_batch"
 
 
 class Sasrec(TrainableNetwork):
@@ -117,7 +115,7 @@ class SasrecRecommender:
         self._model = model.to(self._device.device)
         self._users_per_batch = users_per_batch
 
-    @explain_out_of_memory(_ADVICE_ON_MEMORY)
+    @explain_out_of_memory(ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def recommend(self, histories: Histories, top_k: int, exclude_seen: bool) -> Recommendations:
         """The most probable items; see `Recommender.recommend`."""
@@ -128,7 +126,7 @@ class SasrecRecommender:
             items[rows], logp[rows] = found.items, found.logp
         return Recommendations(items, logp)
 
-    @explain_out_of_memory(_ADVICE_ON_MEMORY)
+    @explain_out_of_memory(ADVICE_ON_MEMORY)
     @torch.inference_mode()
     def logp(self, histories: Histories, items: np.ndarray) -> np.ndarray:
         """See `PoolRecommender.logp`."""
