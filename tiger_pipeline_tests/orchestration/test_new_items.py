@@ -1,7 +1,6 @@
 """What starts `add_new_items`, on real instances, and what new items make stale."""
 
 import os
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,14 +12,6 @@ from tiger_pipeline.definitions import defs
 from tiger_pipeline.errors import ConfigurationError
 from tiger_pipeline.orchestration import new_items
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    home = tmp_path / "home"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
-        yield instance
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Assets whose work is done by processes of their own, on real instances, through Dagster Pipes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +36,6 @@ OVERRIDES = [
     "training.learning_rate=0.01",
     "evaluation.beams=20",
 ]
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    home = tmp_path / "home"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
-        yield instance
 
 
 @pytest.fixture
