@@ -57,8 +57,10 @@ def resources(folder: Path) -> dict:
 
 
 def tick(folder: Path, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
-    context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources(folder))
-    result = new_items.new_items_sensor(context)
+    with dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources=resources(folder)
+    ) as context:
+        result = new_items.new_items_sensor(context)
     assert isinstance(result, dg.SensorResult)
     return result
 
@@ -135,15 +137,15 @@ def test_a_dataset_that_cannot_be_read_is_reported(folder: Path, instance: dg.Da
 
 
 def scheduled(folder: Path, instance: dg.DagsterInstance) -> list[str]:
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         instance=instance,
         resources=resources(folder),
         scheduled_execution_time=datetime(2026, 3, 1, 3, tzinfo=timezone.utc),
-    )
-    return [
-        str(each.run_key) if isinstance(each, dg.RunRequest) else "skip"
-        for each in new_items.new_items_daily(context)
-    ]
+    ) as context:
+        return [
+            str(each.run_key) if isinstance(each, dg.RunRequest) else "skip"
+            for each in new_items.new_items_daily(context)
+        ]
 
 
 def test_the_schedules_ask_by_the_clock(folder: Path, instance: dg.DagsterInstance):

@@ -152,8 +152,10 @@ def test_steps_work_in_their_own_process_unless_told(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("count", ["two", "0", "-1", "1.5"])
 def test_what_is_no_number_of_processes_is_refused(count: str) -> None:
-    context = dg.build_asset_context()
-    with pytest.raises(ConfigurationError, match="no number of processes"):
+    with (
+        dg.build_asset_context() as context,
+        pytest.raises(ConfigurationError, match="no number of processes"),
+    ):
         ProcessesResource(count=count).run(context, "train", [], ArtifactStore(Path()))
 
 

@@ -15,12 +15,13 @@ def materialize(variant: str, overrides: list[str], folder) -> dg.MaterializeRes
     embeddings = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 6)
     table = pa.table({"item_id": [f"i{row}" for row in range(80)], "embedding": embeddings})
     key = dg.MultiPartitionKey({"dataset": "demo", "variant": variant})
-    return codebooks(
-        dg.build_asset_context(partition_key=key),
-        warm_item_embeddings=table,
-        settings=SettingsResource(overrides=overrides),
-        store=StoreResource(root=str(folder)),
-    )
+    with dg.build_asset_context(partition_key=key) as context:
+        return codebooks(
+            context,
+            warm_item_embeddings=table,
+            settings=SettingsResource(overrides=overrides),
+            store=StoreResource(root=str(folder)),
+        )
 
 
 def test_a_trained_quantizer_shows_its_training(tmp_path):
