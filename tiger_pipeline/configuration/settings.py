@@ -9,7 +9,7 @@ from tiger_pipeline.catalog.config import DataConfig
 from tiger_pipeline.encoding.config import EncoderConfig, SentenceTransformerConfig
 from tiger_pipeline.errors import ConfigurationError
 from tiger_pipeline.evaluation.config import EvaluationConfig
-from tiger_pipeline.generation.config import DecoderConfig, GeneratorConfig, TrainingConfig
+from tiger_pipeline.generation.config import GeneratorConfig, ItemDecoderConfig, TrainingConfig
 from tiger_pipeline.quantization.config import QuantizerConfig, ResidualKMeansConfig
 from tiger_pipeline.strict_config import StrictConfig
 
@@ -19,7 +19,7 @@ class ModelConfig(StrictConfig):
 
     encoder: EncoderConfig = SentenceTransformerConfig()
     quantizer: QuantizerConfig = ResidualKMeansConfig()
-    generator: GeneratorConfig = DecoderConfig()
+    generator: GeneratorConfig = ItemDecoderConfig()
 
 
 class Settings(StrictConfig):

@@ -76,7 +76,7 @@ def test_overrides_of_a_variants_models_do_not_concern_the_dataset(folder: Path)
 def test_a_setting_of_the_default_kind_needs_no_kind(folder: Path):
     presets = write_variant(folder, "model: {generator: {width: 64}}")
     generator = presets.settings("shop", "mine", ["model.generator.blocks=3"]).model.generator
-    assert (generator.kind, generator.width, generator.blocks) == ("decoder", 64, 3)
+    assert (generator.kind, generator.width, generator.blocks) == ("item_decoder", 64, 3)
 
 
 def test_a_relative_source_starts_at_the_file(folder: Path):
@@ -135,7 +135,7 @@ def test_a_folder_named_in_the_environment_is_read(folder: Path, monkeypatch: py
         ("training: {max_epochs: 0}", r"training\.max_epochs: .* greater than or equal to 1"),
         ("training: {max_epochs: many}", r"training\.max_epochs: .* integer"),
         ("model: {quantizer: {kind: magic}}", r"model\.quantizer: .*'magic'"),
-        ("model: {generator: {wide: 64}}", r"model\.generator\.decoder\.wide: Extra inputs"),
+        ("model: {generator: {wide: 64}}", r"model\.generator\.item_decoder\.wide: Extra inputs"),
         (
             "model: {generator: {kind: decoder, width: 100, heads: 3}}",
             "width 100 is not a multiple of heads 3",
