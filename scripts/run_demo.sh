@@ -5,5 +5,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 prepare_environment
-say "Running the pipeline: dataset demo, variant kmeans_points_100"
-exec "$environment/bin/tiger" run demo kmeans_points_100 "$@"
+say "Running the pipeline: dataset demo, variant item_decoder"
+exec "$environment/bin/tiger" run demo item_decoder "$@"

@@ -123,7 +123,7 @@ def test_the_notebook_runs_as_it_is(shop: Shop, tmp_path: Path):
     """On the shop instead of the demo: only names and ids are replaced."""
     text = (CHECKOUT / "docs" / "recommend.ipynb").read_text(encoding="utf-8")
     for old, new in (
-        ('\\"demo\\", \\"kmeans_points_100\\"', '\\"shop\\", \\"plain\\"'),
+        ('\\"demo\\", \\"item_decoder\\"', '\\"shop\\", \\"plain\\"'),
         ("categories=Needlework", "categories=Dragon"),
         *((item, f"b{k}") for k, item in enumerate(("I0001", "I0002", "I0009", "I0040"))),
     ):
