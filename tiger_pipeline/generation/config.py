@@ -66,12 +66,27 @@ class ItemDecoderConfig(CausalTransformerConfig):
     dense_loss_weight: float = Field(
         1.0, ge=0, description="Of the items' cross-entropy, beside that of the codes."
     )
+    members: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Networks with first weights of their own that are trained side by side and "
+        "answer together, by the mean of their log-probabilities. Time and memory grow with them.",
+    )
     fusion_users: int = Field(
         10000,
         ge=1,
         description="Users on whose validation targets the weights of the fused score are fitted "
         "(a seeded sample).",
     )
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_off(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """See `TrainingConfig`."""
+        values: dict[str, Any] = serialize(self)
+        if self.members == 1:
+            values.pop("members", None)
+        return values
 
 
 class T5Config(NetworkConfig):

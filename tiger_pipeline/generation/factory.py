@@ -8,6 +8,7 @@ from tiger_pipeline.generation.config import GeneratorConfig, ItemDecoderConfig,
 from tiger_pipeline.generation.decoder import Decoder
 from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.item_decoder import ItemDecoder
+from tiger_pipeline.generation.item_decoder_ensemble import ItemDecoderEnsemble
 from tiger_pipeline.generation.t5 import T5
 from tiger_pipeline.semantic_ids.table import SemanticIds
 
@@ -35,7 +36,8 @@ def build_generator(
         if isinstance(config, T5Config):
             return T5(config, semantic_ids)
         if isinstance(config, ItemDecoderConfig):
-            return ItemDecoder(config, semantic_ids, _one_an_item(text_embeddings, semantic_ids))
+            network = ItemDecoder if config.members == 1 else ItemDecoderEnsemble
+            return network(config, semantic_ids, _one_an_item(text_embeddings, semantic_ids))
         return Decoder(config, semantic_ids)
 
 

@@ -30,20 +30,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.errors import InputError
 from tiger_pipeline.generation.causal_blocks import Block
 from tiger_pipeline.generation.code_head import CodeHead
 from tiger_pipeline.generation.config import ItemDecoderConfig
 from tiger_pipeline.generation.full_softmax import full_softmax_loss
 from tiger_pipeline.generation.generator import Batch, DenseGenerator
 from tiger_pipeline.generation.item_batches import ItemBatch, ItemExamples
+from tiger_pipeline.generation.item_catalog import ItemCatalog
 from tiger_pipeline.generation.prefix_keys import add_child_scores, prefix_keys
-from tiger_pipeline.generation.teacher_forcing import states_of_items
-from tiger_pipeline.generation.tokens import BEGIN, ItemTokenizer
-from tiger_pipeline.generation.trie_tensors import SparseTrie
+from tiger_pipeline.generation.tokens import BEGIN
 from tiger_pipeline.generation.windows import most_recent, training_windows
 from tiger_pipeline.semantic_ids.table import SemanticIds
-from tiger_pipeline.semantic_ids.trie import ROOT, SemanticIdTrie
+from tiger_pipeline.semantic_ids.trie import ROOT
 
 _INITIAL_STD = 0.02
 _INITIAL_TEMPERATURE = 0.06
@@ -53,13 +51,13 @@ class ItemDecoder(DenseGenerator):
     """The network; see the module."""
 
     config: ItemDecoderConfig
-    text: Tensor
-    tokens_of_item: Tensor
-    needs_suffix: Tensor
-    states_of_item: Tensor
 
     def __init__(
-        self, config: ItemDecoderConfig, semantic_ids: SemanticIds, text_embeddings: np.ndarray
+        self,
+        config: ItemDecoderConfig,
+        semantic_ids: SemanticIds,
+        text_embeddings: np.ndarray,
+        catalog: ItemCatalog | None = None,
     ) -> None:
         """A network with fresh weights.
 
@@ -67,22 +65,17 @@ class ItemDecoder(DenseGenerator):
             config: settings.
             semantic_ids: of the catalog.
             text_embeddings: float32[n_items, d], in the order of `semantic_ids`; never trained.
+            catalog: made of these two, to be shared with other networks; default: one of its own.
         """
-        tokenizer = ItemTokenizer(semantic_ids)
-        super().__init__(config, semantic_ids, tokenizer.vocabulary.codebook_sizes)
+        catalog = catalog or ItemCatalog(semantic_ids, text_embeddings)
+        super().__init__(config, semantic_ids, catalog.vocabulary.codebook_sizes)
+        self.catalog = catalog
         self.levels = semantic_ids.levels
-        self.level_offsets = tokenizer.vocabulary.level_offsets
-        self._add_frozen("tokens_of_item", tokenizer.tokens_of_item.astype(np.int64))
-        self._add_frozen("needs_suffix", semantic_ids.needs_suffix)
-        self._add_frozen("text", standardized(text_embeddings, text_embeddings))
-        self._text_embeddings = text_embeddings
-        self._semantic_id_trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
-        self._trie_tensors = SparseTrie(self._semantic_id_trie, torch.device("cpu"))
-        self._add_frozen("states_of_item", states_of_items(self._trie_tensors).numpy())
+        self.level_offsets = catalog.vocabulary.level_offsets
 
         width = config.width
         self.item_embedding = nn.Embedding(self.n_items, width)
-        self.token_embedding = nn.Embedding(tokenizer.vocabulary.size, width)
+        self.token_embedding = nn.Embedding(catalog.vocabulary.size, width)
         self.text_projection = nn.Linear(text_embeddings.shape[1], width, bias=False)
         self.position_embedding = nn.Embedding(config.history_items + 1, width)
         self.dropout = nn.Dropout(config.dropout)
@@ -100,10 +93,6 @@ class ItemDecoder(DenseGenerator):
         text_std = _INITIAL_STD / math.sqrt(text_embeddings.shape[1])
         nn.init.normal_(self.text_projection.weight, std=text_std)
 
-    def _add_frozen(self, name: str, array: np.ndarray) -> None:
-        """Keep what is no weight on the network's device, but out of its saved state."""
-        self.register_buffer(name, torch.tensor(array), persistent=False)
-
     def _initialize(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=_INITIAL_STD)
@@ -113,20 +102,10 @@ class ItemDecoder(DenseGenerator):
     @property
     def text_embeddings(self) -> np.ndarray:
         """See `Generator.text_embeddings`."""
-        return self._text_embeddings
+        return self.catalog.text_embeddings
 
     def _read_catalog(self, semantic_ids: SemanticIds, text_embeddings: np.ndarray | None) -> None:
-        if text_embeddings is None or len(text_embeddings) != semantic_ids.n_cold:
-            raise InputError(
-                "A generator of kind item_decoder reads the text embedding of every cold-start "
-                f"item: it needs {semantic_ids.n_cold:,}. Materialize the asset item_embeddings "
-                "again, then cold_semantic_ids."
-            )
-        device = self.text.device
-        tokens = ItemTokenizer(semantic_ids).tokens_of_item.astype(np.int64)
-        self.tokens_of_item = torch.from_numpy(tokens).to(device)
-        cold = torch.from_numpy(standardized(text_embeddings, self._text_embeddings))
-        self.text = torch.cat([self.text[: self.n_items], cold.to(device)])
+        self.catalog.grow(semantic_ids, text_embeddings)
 
     def training_examples(self, histories: Histories) -> ItemExamples:
         """Windows of at most `history_items` + 1 items (see `windows.training_windows`)."""
@@ -150,21 +129,14 @@ class ItemDecoder(DenseGenerator):
         own = self.item_embedding.weight
         if known is not None:
             own = own * known.unsqueeze(-1)
-        codes = self.token_embedding(self.tokens_of_item[:, : self.levels]).sum(1)
-        return F.pad(own, (0, 0, 0, self.n_cold_items)) + codes + self.text_projection(self.text)
-
-    @property
-    def trie(self) -> SparseTrie:
-        """The semantic IDs that the network was built for, on its device."""
-        device = self.tokens_of_item.device
-        if self._trie_tensors.device != device:
-            self._trie_tensors = SparseTrie(self._semantic_id_trie, device)
-        return self._trie_tensors
+        codes = self.token_embedding(self.catalog.tokens_of_item[:, : self.levels]).sum(1)
+        text = self.text_projection(self.catalog.text)
+        return F.pad(own, (0, 0, 0, self.n_cold_items)) + codes + text
 
     def _known_in_this_step(self) -> Tensor | None:
         if not self.training or self.config.item_dropout == 0:
             return None
-        drawn = torch.rand(self.n_items, device=self.tokens_of_item.device)
+        drawn = torch.rand(self.n_items, device=self.item_embedding.weight.device)
         return drawn >= self.config.item_dropout
 
     def contexts(self, items: Tensor, item_vectors: Tensor, known: Tensor | None = None) -> Tensor:
@@ -220,13 +192,13 @@ class ItemDecoder(DenseGenerator):
 
     def _codes_loss(self, contexts: Tensor, directions: Tensor, targets: Tensor) -> Tensor:
         """Summed over the targets (int64[m]) and their codes, suffixes where they have one."""
-        keys = prefix_keys(self.trie, directions)
-        tokens, states = self.tokens_of_item[targets], self.states_of_item[targets]
+        keys = prefix_keys(self.catalog.trie, directions)
+        tokens, states = self.catalog.tokens_of_item[targets], self.catalog.states_of_item[targets]
         before = self.token_embedding(tokens).cumsum(1)
         total = contexts.new_zeros((), dtype=torch.float32)
         for level, offset in enumerate(self.level_offsets):
             if level == self.levels:
-                rows = self.needs_suffix[targets]
+                rows = self.catalog.needs_suffix[targets]
                 contexts, before = contexts[rows], before[rows]
                 tokens, states = tokens[rows], states[rows]
             codes_before = before[:, level - 1 : level] if level else None
@@ -257,7 +229,7 @@ class ItemDecoder(DenseGenerator):
         """
         logits = self.code_head(level, contexts.unsqueeze(1), codes_before)
         queries, leads_on = self.code_head.queries(level, contexts), self.code_head.leads_on[level]
-        return add_child_scores(logits, self.trie, level, states, queries, keys, leads_on)
+        return add_child_scores(logits, self.catalog.trie, level, states, queries, keys, leads_on)
 
     def encode(self, batch: Batch) -> "ItemDecoderPrefixes":
         """Run each user's history through the blocks once."""
@@ -267,7 +239,7 @@ class ItemDecoder(DenseGenerator):
         """See `Generator.history_encoder`; the vectors of the catalog are shared."""
         vectors = self.item_vectors()
         directions = F.normalize(vectors, dim=-1)
-        keys = prefix_keys(self.trie, directions[: self.n_items])
+        keys = prefix_keys(self.catalog.trie, directions[: self.n_items])
         return lambda batch: self._encode(batch, vectors, directions, keys)
 
     def _encode(
@@ -298,7 +270,7 @@ class ItemDecoder(DenseGenerator):
         picked = parents.unsqueeze(-1).expand(-1, -1, prefixes.codes_before.shape[-1])
         added = self.token_embedding(codes + self.level_offsets[prefixes.level])
         before = prefixes.codes_before.gather(1, picked) + added
-        states = self.trie.follow(prefixes.states.gather(1, parents), codes)
+        states = self.catalog.trie.follow(prefixes.states.gather(1, parents), codes)
         logits = self._code_logits(level, prefixes.context, before, states, prefixes.keys[level])
         return replace(
             prefixes,
@@ -307,16 +279,6 @@ class ItemDecoder(DenseGenerator):
             codes_before=before,
             states=states,
         )
-
-
-def standardized(embeddings: np.ndarray, warm: np.ndarray) -> np.ndarray:
-    """Embeddings float32[n, d], moved and scaled as brings `warm` to mean 0 and mean square 1.
-
-    Language models put all texts near one another, far from the origin: without this, items would
-    differ by little of their text's vector, and how much the text counts would depend on the model.
-    """
-    mean = warm.mean(axis=0)
-    return (embeddings - mean) / max(float(np.sqrt(np.square(warm - mean).mean())), 1e-12)
 
 
 @dataclass

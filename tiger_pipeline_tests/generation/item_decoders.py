@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.generation.config import ItemDecoderConfig
 from tiger_pipeline.generation.factory import build_generator
+from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.item_decoder import ItemDecoder
+from tiger_pipeline.generation.item_decoder_ensemble import ItemDecoderEnsemble
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline_tests.generation.catalogs import random_text_embeddings
 
@@ -18,9 +20,21 @@ def item_decoder(
     semantic_ids: SemanticIds, seed: int = 1, config: ItemDecoderConfig = CONFIG
 ) -> ItemDecoder:
     """In evaluation mode, its weights spread so that its probabilities are far from uniform."""
+    model = _spread(semantic_ids, seed, config)
+    assert isinstance(model, ItemDecoder)
+    return model
+
+
+def ensemble(semantic_ids: SemanticIds, seed: int = 1) -> ItemDecoderEnsemble:
+    """As `item_decoder`, of three members."""
+    model = _spread(semantic_ids, seed, CONFIG.model_copy(update={"members": 3}))
+    assert isinstance(model, ItemDecoderEnsemble)
+    return model
+
+
+def _spread(semantic_ids: SemanticIds, seed: int, config: ItemDecoderConfig) -> Generator:
     text = random_text_embeddings(0, len(semantic_ids.item_ids))
     model = build_generator(config, semantic_ids, seed, text).eval()
-    assert isinstance(model, ItemDecoder)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:

@@ -31,6 +31,7 @@ from tiger_pipeline_tests.generation.catalogs import (
 )
 from tiger_pipeline_tests.generation.item_decoders import (
     context_after,
+    ensemble,
     item_decoder,
 )
 
@@ -41,6 +42,8 @@ CONFIGS = {
     "decoder": DecoderConfig(blocks=1, width=16, heads=2, history_items=5),
     "t5": T5Config(layers=1, width=16, heads=2, head_width=8, mlp_width=16, history_items=5),
 }
+READ_TEXT = {"item_decoder": item_decoder, "item_decoder_ensemble": ensemble}
+KINDS = [*CONFIGS, *READ_TEXT]
 WEIGHTS = FusionWeights(codes=0.7, dense=1.0, transitions=0.3, text=0.5)
 
 
@@ -61,14 +64,14 @@ GROWN = grown()
 
 
 def model_of(kind: str) -> Generator:
-    if kind == "item_decoder":
-        return item_decoder(WARM)
+    if kind in READ_TEXT:
+        return READ_TEXT[kind](WARM)
     return build_generator(CONFIGS[kind], WARM, seed=3).eval()
 
 
 def on_catalog(kind: str) -> Generator:
     model = model_of(kind)
-    model.on_catalog(GROWN, COLD_TEXT if kind == "item_decoder" else None)
+    model.on_catalog(GROWN, COLD_TEXT if kind in READ_TEXT else None)
     return model
 
 
@@ -78,7 +81,7 @@ def apart(model: Generator, histories, top_k: int = 40, allowed=None) -> WarmAnd
     return recommender.recommend_apart(histories, top_k, exclude_seen=True)
 
 
-@pytest.mark.parametrize("kind", ["decoder", "t5", "item_decoder"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_warm_ranking_stays_bit_for_bit(kind: str):
     histories = random_histories(2, 7, N_WARM)
     before = GeneratorRecommender(model_of(kind), catalog_tries(WARM)[0], 40, 3)
@@ -88,7 +91,7 @@ def test_the_warm_ranking_stays_bit_for_bit(kind: str):
     assert warm.logp[:, :30].tolist() == alone.logp.tolist()
 
 
-@pytest.mark.parametrize("kind", ["decoder", "t5", "item_decoder"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_cold_item_is_found_once_and_none_that_was_seen(kind: str):
     histories = random_histories(3, 7, N_WARM + N_COLD)
     cold = apart(on_catalog(kind), histories).cold
@@ -116,7 +119,7 @@ def cold_logp(model: Generator, histories, row: int, item: int) -> float:
     return total - np.log(sharing.sum())
 
 
-@pytest.mark.parametrize("kind", ["decoder", "t5", "item_decoder"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_cold_item_is_as_probable_as_the_mean_item_with_its_longest_known_prefix(kind: str):
     histories = random_histories(4, 5, N_WARM)
     model = on_catalog(kind)
