@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,19 @@ from pydantic import TypeAdapter, ValidationError
 from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError
 from tiger_pipeline.generation.config import GeneratorConfig, TrainingConfig
 from tiger_pipeline.generation.factory import build_generator
-from tiger_pipeline.generation.fusion import FusionWeights
+from tiger_pipeline.generation.fusion_network import N_FEATURES, FusionNetwork
 from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.training import TrainingResult
 from tiger_pipeline.semantic_ids.table import SemanticIds
 from tiger_pipeline.storage.atomic import atomic_directory
-from tiger_pipeline.storage.fingerprint import fingerprint_files, fingerprint_json
+from tiger_pipeline.storage.fingerprint import fingerprint_files
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
 _TEXT = "text_embeddings.safetensors"
 _TEXT_KEY = "text_embeddings"
 _HISTORY = "history.json"
+_FUSION = "fusion.safetensors"
 _AGAIN = "Materialize the asset generator again."
 
 
@@ -31,7 +32,7 @@ def save_generator(
     directory: Path,
     result: TrainingResult,
     training: TrainingConfig,
-    fusion: FusionWeights | None = None,
+    fusion: FusionNetwork | None = None,
 ) -> None:
     """Write a trained generator; the directory appears whole or not at all.
 
@@ -39,7 +40,7 @@ def save_generator(
         directory: replaced as a whole.
         result: of the training.
         training: its settings.
-        fusion: weights of the fused score, for a generator with a dense head.
+        fusion: of its scores, for a generator with a dense head.
 
     Raises:
         ArtifactError: it could not be written.
@@ -69,8 +70,8 @@ def save_generator(
         _write_description(scratch, description, fusion)
 
 
-def replace_fusion_weights(directory: Path, fusion: FusionWeights) -> None:
-    """Give the generator in `directory` other weights of its fused score; all else stays.
+def replace_fusion(directory: Path, fusion: FusionNetwork) -> None:
+    """Give the generator in `directory` another fusion of its scores; all else stays.
 
     Raises:
         ArtifactError: the directory is unreadable or could not be written.
@@ -82,14 +83,24 @@ def replace_fusion_weights(directory: Path, fusion: FusionWeights) -> None:
 
 
 def _write_description(
-    directory: Path, description: dict[str, Any], fusion: FusionWeights | None
+    directory: Path, description: dict[str, Any], fusion: FusionNetwork | None
 ) -> None:
     """Write the description of the weights in `directory`, with the fusion and a fingerprint."""
-    fingerprint, weights = fingerprint_files([directory / _WEIGHTS]), None
+    from safetensors import numpy
+
+    written, described = [directory / _WEIGHTS], None
     if fusion is not None:
-        weights = asdict(fusion)
-        fingerprint = fingerprint_json([fingerprint, weights])
-    complete = {**description, "fusion": weights, "weights_fingerprint": fingerprint}
+        numpy.save_file(
+            {name: np.array(array, order="C") for name, array in fusion.tensors().items()},
+            directory / _FUSION,
+        )
+        written.append(directory / _FUSION)
+        described = {"hidden_units": len(fusion.last), "seen": float(fusion.seen)}
+    complete = {
+        **description,
+        "fusion": described,
+        "weights_fingerprint": fingerprint_files(written),
+    }
     (directory / _CONFIG).write_text(json.dumps(complete, indent=1))
 
 
@@ -108,7 +119,7 @@ def read_description(directory: Path) -> dict[str, Any]:
     Returns:
         kind, config, training, semantic_ids_fingerprint, training_fingerprint (see
         `training.training_fingerprint`), codebook_sizes, n_items, parameters, best_epoch,
-        seconds, fusion (see `read_fusion_weights`), weights_fingerprint.
+        seconds, fusion (None without a dense head), weights_fingerprint.
 
     Raises:
         ArtifactError: the file is missing or unreadable.
@@ -178,18 +189,30 @@ def _read_text(directory: Path) -> np.ndarray:
         ) from error
 
 
-def read_fusion_weights(directory: Path) -> FusionWeights:
-    """The weights that were fitted for the fused score of the generator in `directory`.
+def read_fusion(directory: Path) -> FusionNetwork:
+    """The fusion that was fitted for the scores of the generator in `directory`.
 
     Raises:
-        ArtifactError: the file is missing or unreadable, or holds no such weights.
+        ArtifactError: the file is missing or damaged, or made for other features.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     try:
-        return FusionWeights(**read_description(directory)["fusion"])
-    except (KeyError, TypeError) as error:
+        tensors = load_file(directory / _FUSION)
+        network = FusionNetwork(
+            **{field.name: tensors[field.name] for field in fields(FusionNetwork)}
+        )
+    except (OSError, KeyError, SafetensorError) as error:
         raise ArtifactError(
-            f"{directory / _CONFIG} holds no weights of a fused score ({error}). {_AGAIN}"
+            f"{directory / _FUSION} is missing or damaged ({error}). {_AGAIN}"
         ) from error
+    if network.linear.shape != (N_FEATURES,):
+        raise ArtifactError(
+            f"{directory / _FUSION} was fitted by another version, for {network.linear.size} "
+            f"features instead of {N_FEATURES}. {_AGAIN}"
+        )
+    return network
 
 
 def load_training_history(directory: Path) -> list[dict[str, Any]]:

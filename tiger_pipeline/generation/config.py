@@ -76,8 +76,8 @@ class ItemDecoderConfig(CausalTransformerConfig):
     fusion_users: int = Field(
         10000,
         ge=1,
-        description="Users on whose validation targets the weights of the fused score are fitted "
-        "(a seeded sample).",
+        description="Users on whose validation targets the fusion of the scores is fitted (a "
+        "seeded sample).",
     )
 
     @model_serializer(mode="wrap")

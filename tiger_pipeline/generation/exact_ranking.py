@@ -15,7 +15,8 @@ from tiger_pipeline.compute_device import ComputeDevice, explain_out_of_memory
 from tiger_pipeline.generation.beam_search import largest
 from tiger_pipeline.generation.exclusion import seen_matrix
 from tiger_pipeline.generation.exhaustive import all_item_logp
-from tiger_pipeline.generation.fusion import FusionWeights, ScoredCandidates, all_scores
+from tiger_pipeline.generation.fusion import all_scores, candidates_of
+from tiger_pipeline.generation.fusion_network import FusionNetwork
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes, Generator, Prefixes
 from tiger_pipeline.generation.item_prior import ItemPriors
 from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations
@@ -131,15 +132,15 @@ class ExactFusedRecommender(ExactRecommender):
         model: DenseGenerator,
         trie: SemanticIdTrie,
         priors: ItemPriors,
-        weights: FusionWeights,
+        network: FusionNetwork,
         users_per_batch: int,
         device: ComputeDevice | None = None,
     ) -> None:
-        """As `ExactRecommender`, with priors over the same items and the weights of the scores."""
+        """As `ExactRecommender`, with priors over the same items and the network."""
         super().__init__(model, trie, users_per_batch, device)
         self._model: DenseGenerator = model
         self._priors = priors
-        self._weights = weights
+        self._network = network
 
     def _scores(
         self,
@@ -149,12 +150,14 @@ class ExactFusedRecommender(ExactRecommender):
     ) -> Tensor:
         dense = prefixes.item_logp()
         seen = seen_matrix(histories, dense.shape[1], dense.device)
-        codes = self._codes_logp(prefixes, items)
-        if items is None:
-            items = torch.arange(dense.shape[1], device=dense.device).expand(len(dense), -1)
-        scored = ScoredCandidates(
-            items=items.cpu().numpy(),
-            logp=all_scores(codes, dense, self._priors, histories, items).cpu().numpy(),
-            seen=seen.gather(1, items).cpu().numpy(),
+        codes = self._codes_logp(prefixes, None)
+        every = torch.arange(dense.shape[1], device=dense.device).expand(len(dense), -1)
+        scored = candidates_of(
+            every.cpu().numpy(),
+            all_scores(codes, dense, self._priors, histories, every).cpu().numpy(),
+            seen.cpu().numpy(),
+            self._priors.interactions,
+            histories,
         )
-        return torch.from_numpy(scored.fused(self._weights, exclude_seen=False)).to(dense.device)
+        scores = torch.from_numpy(scored.fused(self._network, exclude_seen=False)).to(dense.device)
+        return scores if items is None else scores.gather(1, items)

@@ -1,12 +1,12 @@
 """Recommendations by several scores together: codes, dense head, and priors from outside.
 
 Each score proposes its own best items; what any of them proposes is scored by all of them, and
-ranked by the weighted sum of their log-probabilities. Every score of a candidate is exact: codes
-are teacher-forced, the dense head is a softmax over the whole catalog.
+ranked by what a small network makes of these scores (`fusion_network`). Every score of a candidate
+is exact: codes are teacher-forced, the dense head is a softmax over the whole catalog.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from tiger_pipeline.compute_device import ComputeDevice
 from tiger_pipeline.generation.beam_search import beam_search, largest
 from tiger_pipeline.generation.catalog_tries import ColdItemTries
 from tiger_pipeline.generation.exclusion import closed_states, seen_matrix
+from tiger_pipeline.generation.fusion_network import N_FEATURES, FusionNetwork, fusion_features
 from tiger_pipeline.generation.generator import DenseGenerator, DensePrefixes
 from tiger_pipeline.generation.item_prior import ItemPriors
 from tiger_pipeline.generation.recommendations import NO_ITEM
@@ -25,28 +26,7 @@ from tiger_pipeline.generation.teacher_forcing import semantic_id_logp, states_o
 from tiger_pipeline.generation.trie_tensors import TrieTensors
 from tiger_pipeline.semantic_ids.trie import NO_STATE, SemanticIdTrie
 
-
-@dataclass(frozen=True)
-class FusionWeights:
-    """How much each score counts.
-
-    Attributes:
-        codes: weight of the semantic ID's log-probability.
-        dense: weight of the dense head's log-probability.
-        transitions: weight of the log-probability by item transitions.
-        text: weight of the log-probability by the similarity of texts.
-        seen: added to an item of the user's own history, where these are candidates.
-    """
-
-    codes: float = 1.0
-    dense: float = 1.0
-    transitions: float = 0.0
-    text: float = 0.0
-    seen: float = 0.0
-
-    def of_scores(self) -> np.ndarray:
-        """float32[4], in the order of `ScoredCandidates.logp`."""
-        return np.array([self.codes, self.dense, self.transitions, self.text], dtype=np.float32)
+_VALUES_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -55,52 +35,88 @@ class ScoredCandidates:
 
     Attributes:
         items: int64[n, m], ascending, each once; `NO_ITEM` at the end of shorter rows.
-        logp: float32[n, m, 4], by codes, dense head, transitions and text; 0 where there is no
-            item.
+        logp: float32[n, m, 4], by each of `fusion_network.SCORES`; 0 where there is no item.
         seen: bool[n, m], in the user's own history.
+        best: float32[n, 4], the highest log-probability of a warm candidate that was not seen, by
+            each score; 0 where there is none.
+        interactions: int64[n, m], training interactions of the candidates.
+        history_items: int64[n], items in the user's history.
+        last_interactions: int64[n], training interactions of its last item; 0 without any.
     """
 
     items: np.ndarray
     logp: np.ndarray
     seen: np.ndarray
+    best: np.ndarray
+    interactions: np.ndarray
+    history_items: np.ndarray
+    last_interactions: np.ndarray
 
-    def select(self, rows: np.ndarray) -> "ScoredCandidates":
-        """The users at `rows` (a mask bool[n], or indices)."""
-        return ScoredCandidates(self.items[rows], self.logp[rows], self.seen[rows])
+    def select(self, rows: np.ndarray | slice) -> "ScoredCandidates":
+        """The users at `rows` (a mask bool[n], indices, or a slice)."""
+        return ScoredCandidates(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def fused(self, weights: FusionWeights, exclude_seen: bool) -> np.ndarray:
-        """float32[n, m], the weighted sums; −inf where there is no item, or it is excluded."""
-        scores = self.logp @ weights.of_scores()
-        scores += np.float32(weights.seen) * self.seen
-        allowed = self.items != NO_ITEM
-        if exclude_seen:
-            allowed &= ~self.seen
-        return np.where(allowed, scores, -np.inf).astype(np.float32)
+    @classmethod
+    def joined(cls, parts: Sequence["ScoredCandidates"]) -> "ScoredCandidates":
+        """The users of all `parts` (one at least), in their order."""
+        width = max(part.items.shape[1] for part in parts)
+        columns = []
+        for field in fields(cls):
+            filler = NO_ITEM if field.name == "items" else 0
+            arrays = [getattr(part, field.name) for part in parts]
+            if field.name in ("items", "logp", "seen", "interactions"):
+                arrays = [_widened(array, width, filler) for array in arrays]
+            columns.append(np.concatenate(arrays))
+        return cls(*columns)
 
-    def ranked(self, weights: FusionWeights, exclude_seen: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Items int64[n, m] and weighted sums float32[n, m], best first, `NO_ITEM` at the end.
+    def allowed(self, exclude_seen: bool) -> np.ndarray:
+        """bool[n, m], where there is an item that may be recommended."""
+        is_item = self.items != NO_ITEM
+        return is_item & ~self.seen if exclude_seen else is_item
 
-        Of equal sums, the lower item comes first.
+    def features(self) -> np.ndarray:
+        """See `fusion_features`."""
+        return fusion_features(
+            self.logp, self.best, self.interactions, self.history_items, self.last_interactions
+        )
+
+    def fused(self, network: FusionNetwork, exclude_seen: bool) -> np.ndarray:
+        """float32[n, m], the fused scores; −inf where there is no item, or it is excluded."""
+        scores = np.empty(self.items.shape, dtype=np.float32)
+        values = self.items.shape[1] * (N_FEATURES + 2 * len(network.last))
+        rows_at_once = max(1, _VALUES_AT_ONCE // max(1, values))
+        for start in range(0, len(scores), rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            scores[rows] = network.score(self.select(rows).features())
+        scores += network.seen * self.seen
+        return np.where(self.allowed(exclude_seen), scores, -np.inf).astype(np.float32)
+
+    def ranked(self, network: FusionNetwork, exclude_seen: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Items int64[n, m] and fused scores float32[n, m], best first, `NO_ITEM` at the end.
+
+        Of equal scores, the lower item comes first.
         """
-        scores = self.fused(weights, exclude_seen)
+        scores = self.fused(network, exclude_seen)
         order = np.argsort(-scores, axis=1, kind="stable")
         found = np.take_along_axis(scores, order, axis=1)
         items = np.take_along_axis(self.items, order, axis=1)
         return np.where(np.isfinite(found), items, NO_ITEM), found
 
 
-class FusedRecommender(SearchingRecommender["_Pool"]):
-    """Ranks what codes, dense head and priors propose by all of their scores together.
+def _widened(array: np.ndarray, width: int, filler: int) -> np.ndarray:
+    widths = [(0, 0), (0, width - array.shape[1]), *[(0, 0)] * (array.ndim - 2)]
+    return np.pad(array, widths, constant_values=filler)
 
-    The scores of its recommendations are the weighted sums.
-    """
+
+class FusedRecommender(SearchingRecommender["_Pool"]):
+    """Ranks what codes, dense head and priors propose by all of their scores together."""
 
     def __init__(
         self,
         model: DenseGenerator,
         trie: SemanticIdTrie,
         priors: ItemPriors,
-        weights: FusionWeights,
+        network: FusionNetwork,
         beams: int | Sequence[int],
         users_per_batch: int,
         device: ComputeDevice | None = None,
@@ -112,7 +128,7 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
             model: moved to `device` and used as it is at the time of each call.
             trie: of the semantic IDs that the model was built for.
             priors: over the same items, and over those of `cold`.
-            weights: of the scores.
+            network: that makes one score of all.
             beams: width of the search, or widths by depth; the last one is also the number of
                 items that each other score proposes, and at least that which will be asked for.
             users_per_batch: users searched for together; bounds memory.
@@ -127,7 +143,7 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
         super().__init__(searcher, model, _Pool.of(searcher.trie), cold_pool)
         self._model: DenseGenerator = model
         self._priors = priors
-        self._weights = weights
+        self._network = network
 
     def candidates(self, histories: Histories) -> Iterator[tuple[np.ndarray, ScoredCandidates]]:
         """Each user's warm candidates: the best unseen items by each score, and all seen items.
@@ -142,13 +158,13 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
         self, pools: Sequence["_Pool"], histories: Histories, exclude_seen: bool
     ) -> Iterator[tuple[np.ndarray, list[Ranked]]]:
         for rows, scored in self._scored(pools, histories):
-            yield rows, [pool.ranked(self._weights, exclude_seen) for pool in scored]
+            yield rows, [pool.ranked(self._network, exclude_seen) for pool in scored]
 
     @torch.inference_mode()
     def _scored(
         self, pools: Sequence["_Pool"], histories: Histories
     ) -> Iterator[tuple[np.ndarray, list[ScoredCandidates]]]:
-        """Candidates of each pool; see `candidates`."""
+        """Candidates of each pool, the first one of warm items; see `candidates`."""
         for rows, prefixes in self._searcher.encoded(histories, self._model.history_encoder):
             users = histories.select(rows)
             dense = prefixes.item_logp()
@@ -156,10 +172,11 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
             width = min(self._searcher.longest_list, dense.shape[1])
             by_priors = torch.from_numpy(self._priors.proposals(users, width).astype(np.int64))
             by_priors = by_priors.to(dense.device)
-            yield (
-                rows,
-                [self._score(pool, users, seen, prefixes, dense, by_priors) for pool in pools],
-            )
+            scored: list[ScoredCandidates] = []
+            for pool in pools:
+                best = scored[0].best if scored else None
+                scored.append(self._score(pool, users, seen, prefixes, dense, by_priors, best))
+            yield rows, scored
 
     def _score(
         self,
@@ -169,12 +186,13 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
         prefixes: DensePrefixes,
         dense: Tensor,
         by_priors: Tensor,
+        best: np.ndarray | None,
     ) -> ScoredCandidates:
         closed = closed_states(histories, pool.trie)
         by_codes = beam_search(prefixes, pool.trie, self._searcher.beams, closed).items
         allowed = dense.masked_fill(seen | ~pool.is_in, -torch.inf)
-        best, by_dense = largest(allowed, min(self._searcher.longest_list, dense.shape[1]))
-        by_dense = by_dense.masked_fill(best == -torch.inf, NO_ITEM)
+        found, by_dense = largest(allowed, min(self._searcher.longest_list, dense.shape[1]))
+        by_dense = by_dense.masked_fill(found == -torch.inf, NO_ITEM)
         proposed = torch.cat([by_codes, by_dense, by_priors, _padded(histories, dense)], dim=1)
         items = _each_once(proposed, pool.is_in)
         is_item = items != NO_ITEM
@@ -182,10 +200,13 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
         known = torch.where(is_item, items, pool.some_item)
         by_codes = semantic_id_logp(prefixes, pool.trie, pool.ways[known])
         scores = all_scores(by_codes, dense, self._priors, histories, known)
-        return ScoredCandidates(
-            items=items.cpu().numpy(),
-            logp=scores.masked_fill(~is_item.unsqueeze(2), 0).cpu().numpy(),
-            seen=(seen.gather(1, known) & is_item).cpu().numpy(),
+        return candidates_of(
+            items.cpu().numpy(),
+            scores.masked_fill(~is_item.unsqueeze(2), 0).cpu().numpy(),
+            (seen.gather(1, known) & is_item).cpu().numpy(),
+            self._priors.interactions,
+            histories,
+            best,
         )
 
 
@@ -209,6 +230,35 @@ class _Pool:
     def of(cls, trie: TrieTensors) -> "_Pool":
         is_in = trie.leaf_of_item != NO_STATE
         return cls(trie, states_of_items(trie), is_in, is_in.int().argmax())
+
+
+def candidates_of(
+    items: np.ndarray,
+    logp: np.ndarray,
+    seen: np.ndarray,
+    interactions: np.ndarray,
+    histories: Histories,
+    best: np.ndarray | None = None,
+) -> ScoredCandidates:
+    """Scored items with all else that their rank depends on.
+
+    Args:
+        items: int64[n, m], see `ScoredCandidates`, as the next two.
+        logp: float32[n, m, 4].
+        seen: bool[n, m].
+        interactions: int64[n_items], training interactions of all items.
+        histories: of the n users.
+        best: float32[n, 4], of the users; default: those among `items`.
+    """
+    if best is None:
+        unseen = (items != NO_ITEM) & ~seen
+        best = np.where(unseen[:, :, None], logp, -np.inf).max(axis=1, initial=-np.inf)
+        best = np.where(np.isfinite(best), best, 0).astype(np.float32)
+    has_history = histories.lengths > 0
+    last = np.zeros(len(histories), dtype=np.int64)
+    last[has_history] = interactions[histories.items[histories.offsets[1:][has_history] - 1]]
+    known = np.where(items == NO_ITEM, 0, interactions[items])
+    return ScoredCandidates(items, logp, seen, best, known, histories.lengths, last)
 
 
 def all_scores(

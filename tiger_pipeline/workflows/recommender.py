@@ -14,14 +14,15 @@ from tiger_pipeline.evaluation.baselines.item_transition_knn import (
 )
 from tiger_pipeline.evaluation.config import EvaluationConfig
 from tiger_pipeline.generation.catalog_tries import catalog_tries
-from tiger_pipeline.generation.checkpoint import load_generator, read_fusion_weights
+from tiger_pipeline.generation.checkpoint import load_generator, read_fusion
 from tiger_pipeline.generation.cold_prior import CatalogPrior, nearest_warm_items
 from tiger_pipeline.generation.exact_ranking import (
     ExactCodesRecommender,
     ExactFusedRecommender,
     ExactRecommender,
 )
-from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
+from tiger_pipeline.generation.fusion import FusedRecommender
+from tiger_pipeline.generation.fusion_network import FusionNetwork
 from tiger_pipeline.generation.generator import DenseGenerator, Generator
 from tiger_pipeline.generation.item_prior import ItemPrior, ItemPriors
 from tiger_pipeline.generation.recommender import GeneratorRecommender
@@ -48,14 +49,14 @@ def item_priors(
         warm_text: float32[n_warm, d], text embeddings of the items that were trained on.
         cold_text: float32[n_cold, d], of items that came later.
     """
-    n_warm = len(warm_text)
-    transitions: ItemPrior = ItemTransitionKNN(
-        training.only(training.items < n_warm), n_warm, _PRIOR
-    )
+    n_warm, n_cold = len(warm_text), 0 if cold_text is None else len(cold_text)
+    known = training.only(training.items < n_warm)
+    transitions: ItemPrior = ItemTransitionKNN(known, n_warm, _PRIOR)
     if cold_text is not None:
         neighbors = nearest_warm_items(cold_text, warm_text)
         transitions = CatalogPrior(transitions, neighbors, n_warm)
-    return ItemPriors(transitions, TextSimilarity(warm_text, cold_text))
+    interactions = np.bincount(known.items, minlength=n_warm + n_cold)
+    return ItemPriors(transitions, TextSimilarity(warm_text, cold_text), interactions)
 
 
 def recommender_of(
@@ -71,11 +72,11 @@ def fused_recommender_of(
     semantic_ids: SemanticIds,
     config: EvaluationConfig,
     priors: ItemPriors,
-    weights: FusionWeights,
+    network: FusionNetwork,
 ) -> FusedRecommender:
     """Rank by codes, dense head and `priors` together; as many items as beams are tried of each."""
     trie = SemanticIdTrie.from_semantic_ids(semantic_ids)
-    return FusedRecommender(model, trie, priors, weights, config.beams, config.users_per_batch)
+    return FusedRecommender(model, trie, priors, network, config.beams, config.users_per_batch)
 
 
 def load_recommenders(
@@ -110,8 +111,8 @@ def load_recommenders(
     if not isinstance(model, DenseGenerator):
         return codes_alone, None
     priors = item_priors(training(), model.text_embeddings)
-    weights = read_fusion_weights(directory)
-    return ExactFusedRecommender(model, trie, priors, weights, batch), codes_alone
+    network = read_fusion(directory)
+    return ExactFusedRecommender(model, trie, priors, network, batch), codes_alone
 
 
 def load_searching_recommenders(
@@ -149,8 +150,8 @@ def load_searching_recommenders(
     if not isinstance(model, DenseGenerator):
         return codes_alone, None
     priors = item_priors(training(), model.text_embeddings, text)
-    weights = read_fusion_weights(directory)
-    return FusedRecommender(model, trie, priors, weights, *widths, cold=cold), codes_alone
+    network = read_fusion(directory)
+    return FusedRecommender(model, trie, priors, network, *widths, cold=cold), codes_alone
 
 
 def cold_text_of(semantic_ids: SemanticIds, embeddings: "pa.Table | None") -> np.ndarray | None:

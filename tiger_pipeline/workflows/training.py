@@ -11,17 +11,18 @@ from tiger_pipeline.compute_device import choose_device, explain_out_of_memory
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.encoding.embedding_table import vectors_of_items
 from tiger_pipeline.errors import ArtifactError
-from tiger_pipeline.evaluation.fusion_fitting import FittedFusion, fit_fusion
+from tiger_pipeline.evaluation.fusion_fitting import fit_fusion, measure_fusion
 from tiger_pipeline.evaluation.protocol import make_validator, validation_sample
 from tiger_pipeline.generation.checkpoint import (
     load_generator,
     read_description,
-    read_fusion_weights,
-    replace_fusion_weights,
+    read_fusion,
+    replace_fusion,
     save_generator,
 )
 from tiger_pipeline.generation.config import TrainingConfig
-from tiger_pipeline.generation.fusion import FusionWeights
+from tiger_pipeline.generation.fusion import FusedRecommender
+from tiger_pipeline.generation.fusion_network import FusionNetwork
 from tiger_pipeline.generation.generator import DenseGenerator, Generator
 from tiger_pipeline.generation.item_prior import ItemPriors
 from tiger_pipeline.generation.process_group import ALONE, ProcessGroup
@@ -99,7 +100,7 @@ def train_or_reuse(
         return False
     fusion = None
     if isinstance(result.model, DenseGenerator):
-        fusion = validation.fit(result.model, result.model.config.fusion_users).weights
+        fusion = validation.fusion_of(result.model)
     save_generator(directory, result, settings.training, fusion)
     shutil.rmtree(work_directory, ignore_errors=True)
     return False
@@ -133,23 +134,23 @@ def _renew_fusion(
     sequences: UserSequences,
     progress: Progress,
 ) -> None:
-    """Fit the weights of the fused score anew where another version fitted those of its own."""
+    """Fit the fusion of the scores anew where another version fitted one of its own."""
     if read_description(directory)["fusion"] is None:
         return
     try:
-        read_fusion_weights(directory)
+        read_fusion(directory)
     except ArtifactError:
-        progress.note(f"The weights of the fused score in {directory} are fitted anew.")
+        progress.note(f"The fusion of the scores in {directory} is fitted anew.")
         model = load_generator(directory, semantic_ids)
         assert isinstance(model, DenseGenerator)
         validation = _Validation(settings, semantic_ids, sequences)
-        replace_fusion_weights(directory, validation.fit(model, model.config.fusion_users).weights)
+        replace_fusion(directory, validation.fusion_of(model))
 
 
 class _Validation:
     """Measures a generator on validation targets as it will recommend later.
 
-    A generator with a dense head recommends by a fused score, so its weights are fitted at every
+    A generator with a dense head recommends by a fused score, so that is fitted at every
     validation: the epoch is chosen by what the whole can reach.
     """
 
@@ -167,16 +168,25 @@ class _Validation:
 
     def measure(self, model: Generator) -> dict[str, float]:
         """Metrics by name; see `evaluation.protocol.make_validator`."""
-        if isinstance(model, DenseGenerator):
-            return self.fit(model, self._training.validation_users).metrics
-        return self._validate_codes(recommender_of(model, self._semantic_ids, self._evaluation))
+        if not isinstance(model, DenseGenerator):
+            return self._validate_codes(recommender_of(model, self._semantic_ids, self._evaluation))
+        seed = self._training.seed
+        sample = validation_sample(self._sequences, self._training.validation_users, seed)
+        return measure_fusion(self._fused(model), *sample, seed)
 
-    def fit(self, model: DenseGenerator, n_users: int) -> FittedFusion:
-        """Weights of the fused score, fitted to the validation targets of `n_users`."""
+    def fusion_of(self, model: DenseGenerator) -> FusionNetwork:
+        """A fusion of its scores, fitted to the validation targets of `fusion_users` users."""
+        seed = self._training.seed
+        sample = validation_sample(self._sequences, model.config.fusion_users, seed)
+        return fit_fusion(self._fused(model), *sample, seed).network
+
+    def _fused(self, model: DenseGenerator) -> FusedRecommender:
         if self._priors is None:
             self._priors = item_priors(self._sequences.training(), model.text_embeddings)
-        recommender = fused_recommender_of(
-            model, self._semantic_ids, self._evaluation, self._priors, FusionWeights()
+        return fused_recommender_of(
+            model,
+            self._semantic_ids,
+            self._evaluation,
+            self._priors,
+            FusionNetwork.weighted_sum(),
         )
-        histories, targets = validation_sample(self._sequences, n_users, self._training.seed)
-        return fit_fusion(recommender, histories, targets)

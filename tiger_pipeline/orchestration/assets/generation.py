@@ -82,7 +82,7 @@ def generator(
             "best_epoch": description["best_epoch"],
             "epochs": len(history),
             "validation_ndcg_at_10": best["valid_ndcg@10"],
-            **({"fusion_weights": fusion} if fusion else {}),
+            **({"fusion": fusion} if fusion else {}),
             "training_loss": best["train_loss"],
             "seconds": round(description["seconds"], 1),
             "curves": picture_preview(
