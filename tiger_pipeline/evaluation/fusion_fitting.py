@@ -211,6 +211,8 @@ def _center_and_scale(candidates: ScoredCandidates) -> tuple[np.ndarray, np.ndar
 
 def _with_seen_weight(users: _Users, network: FusionNetwork) -> FusionNetwork:
     """With the weight of seen items that gives the highest NDCG@10 where these are candidates."""
+    if not len(users):
+        return network
     tried = [replace(network, seen=np.array(seen, dtype=np.float32)) for seen in SEEN_WEIGHTS]
     return max(tried, key=lambda changed: ndcg(users.ranks(changed, exclude_seen=False), _CUTOFF))
 

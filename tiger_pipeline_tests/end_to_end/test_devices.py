@@ -28,7 +28,8 @@ from tiger_pipeline.generation.config import (
     T5Config,
 )
 from tiger_pipeline.generation.factory import build_generator
-from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
+from tiger_pipeline.generation.fusion import FusedRecommender
+from tiger_pipeline.generation.fusion_network import FusionNetwork
 from tiger_pipeline.generation.generator import DenseGenerator
 from tiger_pipeline.generation.recommendations import Recommendations
 from tiger_pipeline.generation.recommender import GeneratorRecommender
@@ -155,8 +156,8 @@ def recommend(model: torch.nn.Module, device: ComputeDevice) -> Recommendations:
     trie = SemanticIdTrie.from_semantic_ids(demo().semantic_ids)
     if isinstance(model, DenseGenerator):
         priors = item_priors(demo().sequences.training(), demo().embeddings)
-        weights = FusionWeights(transitions=0.1, text=0.1)
-        recommender = FusedRecommender(model, trie, priors, weights, 30, 64, device)
+        network = FusionNetwork.weighted_sum(transitions=0.1, text=0.1)
+        recommender = FusedRecommender(model, trie, priors, network, 30, 64, device)
     else:
         recommender = GeneratorRecommender(model, trie, 30, 64, device)
     histories = demo().sequences.evaluation("test")[0].select(np.arange(100))

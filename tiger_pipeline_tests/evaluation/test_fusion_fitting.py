@@ -1,22 +1,26 @@
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import cpu
 from tiger_pipeline.evaluation.fusion_fitting import (
     SEEN_WEIGHTS,
-    WEIGHTS,
     FittedFusion,
     fit_fusion,
     fused_ranks,
+    measure_fusion,
 )
 from tiger_pipeline.evaluation.metrics import ndcg, target_ranks
-from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights, ScoredCandidates
+from tiger_pipeline.generation.fusion import FusedRecommender, ScoredCandidates
+from tiger_pipeline.generation.fusion_network import FusionNetwork
 from tiger_pipeline.semantic_ids.trie import SemanticIdTrie
 from tiger_pipeline.workflows.recommender import item_priors
 from tiger_pipeline_tests.evaluation.synthetic import random_sequences
 from tiger_pipeline_tests.generation.catalogs import random_semantic_ids
+from tiger_pipeline_tests.generation.fusion_networks import random_network
 from tiger_pipeline_tests.generation.item_decoders import item_decoder
 
 N_ITEMS = 30
@@ -25,65 +29,130 @@ SEQUENCES = random_sequences(n_users=40, n_items=N_ITEMS, seed=5)
 HISTORIES, TARGETS = SEQUENCES.evaluation("valid")
 
 
-def recommender(weights: FusionWeights) -> FusedRecommender:
+def recommender(network: FusionNetwork) -> FusedRecommender:
     model = item_decoder(SEMANTIC_IDS)
     trie = SemanticIdTrie.from_semantic_ids(SEMANTIC_IDS)
     priors = item_priors(SEQUENCES.training(), model.text_embeddings)
-    return FusedRecommender(model, trie, priors, weights, 12, 16, cpu())
+    return FusedRecommender(model, trie, priors, network, 12, 16, cpu())
+
+
+@dataclass
+class Given:
+    """A recommender of which only the candidates are asked for."""
+
+    scored: ScoredCandidates
+
+    def candidates(self, histories: Histories) -> Iterator[tuple[np.ndarray, ScoredCandidates]]:
+        for rows in np.array_split(np.arange(len(self.scored.items)), 3):
+            yield rows, self.scored.select(rows)
+
+
+def random_candidates(n_users: int, n_items: int = 20) -> ScoredCandidates:
+    random = np.random.default_rng(0)
+    logp = -random.exponential(3, size=(n_users, n_items, 4)).astype(np.float32)
+    return ScoredCandidates(
+        items=np.tile(np.arange(n_items), (n_users, 1)),
+        logp=logp,
+        seen=np.zeros((n_users, n_items), dtype=bool),
+        best=logp.max(axis=1),
+        interactions=random.integers(9, size=(n_users, n_items)),
+        history_items=random.choice([1, 50], size=n_users),
+        last_interactions=random.integers(9, size=n_users),
+    )
+
+
+def fit(scored: ScoredCandidates, targets: np.ndarray) -> FittedFusion:
+    return fit_fusion(Given(scored), HISTORIES, targets, seed=0)  # type: ignore[arg-type]
+
+
+def ndcg_of_sum(scored: ScoredCandidates, targets: np.ndarray) -> float:
+    return ndcg(fused_ranks(scored, targets, FusionNetwork.weighted_sum(), True), 10)
+
+
+def test_what_no_weighted_sum_can_express_is_learned() -> None:
+    """The codes are right about users of short histories, the transitions about the others."""
+    scored = random_candidates(1200)
+    trusted = np.where(scored.history_items == 1, 0, 2)
+    targets = scored.logp[np.arange(1200), :, trusted].argmax(axis=1)
+    found = fit(scored, targets)
+    assert found.metrics["ndcg@10"] > ndcg_of_sum(scored, targets) + 0.2
+    ranks = fused_ranks(scored, targets, found.network, exclude_seen=True)
+    assert ndcg(ranks, 10) >= found.metrics["ndcg@10"] - 0.02
+
+
+def test_what_cannot_be_learned_is_not_claimed() -> None:
+    scored = random_candidates(1000)
+    targets = np.random.default_rng(1).integers(20, size=1000)
+    by_chance = (1 / np.log2(np.arange(2, 12))).sum() / 20
+    standard_error = 0.27 / np.sqrt(1000)
+    assert abs(fit(scored, targets).metrics["ndcg@10"] - by_chance) < 4 * standard_error
+
+
+def test_where_the_weighted_sum_is_right_it_stays() -> None:
+    scored = random_candidates(50)
+    targets = scored.fused(FusionNetwork.weighted_sum(), exclude_seen=True).argmax(axis=1)
+    found = fit(scored, targets)
+    assert found.metrics == {"hit_rate@10": 1.0, "ndcg@10": 1.0}
+    assert len(found.network.last) == 0
+
+
+def test_users_whose_target_is_no_candidate_are_misses() -> None:
+    scored = random_candidates(400)
+    targets = scored.fused(FusionNetwork.weighted_sum(), exclude_seen=True).argmax(axis=1)
+    lost = np.where(np.arange(400) < 100, 99, targets)
+    assert fit(scored, lost).metrics == {"hit_rate@10": 0.75, "ndcg@10": 0.75}
+
+
+def test_no_target_is_found() -> None:
+    found = fit(random_candidates(5), np.full(5, 99))
+    assert found.metrics == {"hit_rate@10": 0.0, "ndcg@10": 0.0}
 
 
 @pytest.fixture(scope="module")
 def fitted() -> FittedFusion:
-    return fit_fusion(recommender(FusionWeights()), HISTORIES, TARGETS)
+    return fit_fusion(recommender(FusionNetwork.weighted_sum()), HISTORIES, TARGETS, seed=1)
 
 
-def recommended_ndcg(weights: FusionWeights, exclude_seen: bool) -> float:
+def recommended_ndcg(network: FusionNetwork, exclude_seen: bool) -> float:
     """By the recommendations themselves."""
-    items = recommender(weights).recommend(HISTORIES, 10, exclude_seen).items
+    items = recommender(network).recommend(HISTORIES, 10, exclude_seen).items
     return ndcg(target_ranks(items, TARGETS), 10)
 
 
-def test_no_change_of_one_weight_is_better(fitted: FittedFusion) -> None:
-    for name in ("codes", "transitions", "text"):
-        for value in WEIGHTS[::3]:
-            changed = replace(fitted.weights, **{name: value})
-            other = recommended_ndcg(changed, exclude_seen=True)
-            assert fitted.metrics["ndcg@10"] >= other - 1e-12
-    kept = recommended_ndcg(fitted.weights, exclude_seen=False)
+def test_no_other_weight_of_seen_items_is_better(fitted: FittedFusion) -> None:
+    kept = recommended_ndcg(fitted.network, exclude_seen=False)
     for seen in SEEN_WEIGHTS:
-        assert kept >= recommended_ndcg(replace(fitted.weights, seen=seen), exclude_seen=False)
+        changed = replace(fitted.network, seen=np.array(seen, dtype=np.float32))
+        assert kept >= recommended_ndcg(changed, exclude_seen=False)
 
 
-def test_the_promised_value_is_that_of_the_recommendations(fitted: FittedFusion) -> None:
-    assert fitted.weights.dense == 1.0
-    assert fitted.metrics["ndcg@10"] == pytest.approx(
-        recommended_ndcg(fitted.weights, exclude_seen=True)
-    )
-
-
-def test_the_recommenders_own_weights_play_no_part(fitted: FittedFusion) -> None:
-    other = recommender(FusionWeights(0.1, 3.0, 2.0, 1.0, 5.0))
-    assert fit_fusion(other, HISTORIES, TARGETS) == fitted
+def test_the_same_seed_fits_the_same_and_the_recommenders_own_network_plays_no_part(
+    fitted: FittedFusion,
+) -> None:
+    other = recommender(random_network(seed=8))
+    again = fit_fusion(other, HISTORIES, TARGETS, seed=1)
+    for name, array in fitted.network.tensors().items():
+        assert np.array_equal(again.network.tensors()[name], array)
+    assert measure_fusion(other, HISTORIES, TARGETS, seed=1) == again.metrics == fitted.metrics
 
 
 def test_ranks_by_hand() -> None:
+    logp = np.zeros((3, 4, 4), dtype=np.float32)
+    logp[:, :, 0] = [[1, 3, 3, 2], [1, 9, 0, 0], [1, 2, 3, 4]]
     candidates = ScoredCandidates(
         items=np.array([[2, 4, 7, 9], [1, 3, -1, -1], [0, 5, 6, 8]]),
-        logp=np.array(
-            [
-                [[1, 0, 0, 0], [3, 0, 0, 0], [3, 0, 0, 0], [2, 0, 0, 0]],
-                [[1, 0, 0, 0], [9, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
-                [[1, 0, 0, 0], [2, 0, 0, 0], [3, 0, 0, 0], [4, 0, 0, 0]],
-            ],
-            dtype=np.float32,
-        ),
+        logp=logp,
         seen=np.array([[False, True, False, False], [False] * 4, [False] * 4]),
+        best=logp.max(axis=1),
+        interactions=np.zeros((3, 4), dtype=np.int64),
+        history_items=np.zeros(3, dtype=np.int64),
+        last_interactions=np.zeros(3, dtype=np.int64),
     )
-    weights = FusionWeights(2.0, 1.0, 1.0, 1.0, seen=-5.0)
+    network = FusionNetwork.weighted_sum(codes=2.0, seen=-5.0)
     targets = np.array([7, 1, 3])
     # User 0: 4 and 7 are equal but 4 was seen. User 2: the target is no candidate.
-    assert fused_ranks(candidates, targets, weights, exclude_seen=True).tolist() == [1, 2, 0]
-    equal = replace(weights, seen=0.0)
+    assert fused_ranks(candidates, targets, network, exclude_seen=True).tolist() == [1, 2, 0]
+    equal = replace(network, seen=np.array(0, dtype=np.float32))
     assert fused_ranks(candidates, targets, equal, exclude_seen=False).tolist() == [2, 2, 0]
-    assert fused_ranks(candidates, targets, weights, exclude_seen=False).tolist() == [1, 2, 0]
-    assert fused_ranks(candidates, np.array([4, 1, 3]), weights, True).tolist() == [0, 2, 0]
+    assert fused_ranks(candidates, targets, network, exclude_seen=False).tolist() == [1, 2, 0]
+    assert fused_ranks(candidates, np.array([4, 1, 3]), network, True).tolist() == [0, 2, 0]

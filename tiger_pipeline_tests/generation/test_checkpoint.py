@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,16 @@ from tiger_pipeline.generation.checkpoint import (
     load_generator,
     load_training_history,
     read_description,
-    read_fusion_weights,
+    read_fusion,
     save_generator,
 )
 from tiger_pipeline.generation.config import TrainingConfig
-from tiger_pipeline.generation.fusion import FusionWeights
+from tiger_pipeline.generation.fusion_network import FusionNetwork
 from tiger_pipeline.generation.item_decoder import ItemDecoder
 from tiger_pipeline.generation.training import TrainingResult
 from tiger_pipeline.storage.fingerprint import fingerprint_files
 from tiger_pipeline_tests.generation.catalogs import histories_of, random_semantic_ids
+from tiger_pipeline_tests.generation.fusion_networks import random_network
 from tiger_pipeline_tests.generation.item_decoders import item_decoder
 from tiger_pipeline_tests.generation.test_beam_search import small_model
 
@@ -51,9 +53,7 @@ def test_a_loaded_generator_is_the_saved_one(directory: Path) -> None:
 @pytest.fixture
 def item_directory(tmp_path: Path) -> Path:
     result = TrainingResult(item_decoder(SEMANTIC_IDS), HISTORY, 1, 2.5, 99, "all its inputs")
-    save_generator(
-        tmp_path / "items", result, TrainingConfig(), FusionWeights(0.3, 1.0, 0.2, 0.4, -1.0)
-    )
+    save_generator(tmp_path / "items", result, TrainingConfig(), random_network(seed=1))
     return tmp_path / "items"
 
 
@@ -66,13 +66,17 @@ def test_a_loaded_item_decoder_is_the_saved_one(item_directory: Path) -> None:
     one, other = loaded.encode(batch), saved.encode(batch)
     assert torch.equal(one.logp, other.logp)
     assert torch.equal(one.item_logp(), other.item_logp())
-    assert read_fusion_weights(item_directory) == FusionWeights(0.3, 1.0, 0.2, 0.4, -1.0)
+    fusion, expected = read_fusion(item_directory).tensors(), random_network(seed=1).tensors()
+    assert fusion.keys() == expected.keys()
+    for name, array in expected.items():
+        assert fusion[name].shape == array.shape
+        assert np.array_equal(fusion[name], array)
 
 
-def test_other_fusion_weights_are_another_generator(tmp_path: Path) -> None:
+def test_another_fusion_is_another_generator(tmp_path: Path) -> None:
     result = TrainingResult(item_decoder(SEMANTIC_IDS), HISTORY, 1, 2.5, 99, "all its inputs")
     fingerprints = set()
-    for fusion in (FusionWeights(0.3), FusionWeights(0.4)):
+    for fusion in (random_network(seed=1), FusionNetwork.weighted_sum()):
         save_generator(tmp_path, result, TrainingConfig(), fusion)
         fingerprints.add(read_description(tmp_path)["weights_fingerprint"])
     assert len(fingerprints) == 2
@@ -84,9 +88,17 @@ def test_text_embeddings_that_are_missing_are_named(item_directory: Path) -> Non
         load_generator(item_directory, SEMANTIC_IDS)
 
 
-def test_a_generator_without_fusion_weights_is_named(directory: Path) -> None:
-    with pytest.raises(ArtifactError, match="no weights of a fused score"):
-        read_fusion_weights(directory)
+def test_a_missing_fusion_is_named(directory: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"fusion\.safetensors is missing or damaged"):
+        read_fusion(directory)
+
+
+def test_a_fusion_of_other_features_is_refused(tmp_path: Path) -> None:
+    other = replace(random_network(seed=1), linear=np.zeros(7, dtype=np.float32))
+    result = TrainingResult(item_decoder(SEMANTIC_IDS), HISTORY, 1, 2.5, 99, "all its inputs")
+    save_generator(tmp_path / "items", result, TrainingConfig(), other)
+    with pytest.raises(ArtifactError, match="fitted by another version, for 7 features"):
+        read_fusion(tmp_path / "items")
 
 
 def test_the_directory_describes_itself(directory: Path) -> None:

@@ -22,16 +22,16 @@ from tiger_pipeline_tests.generation.catalogs import (
 from tiger_pipeline_tests.generation.test_fusion import (
     MODEL,
     N_ITEMS,
+    NETWORK,
     PRIORS,
     TRIE,
-    WEIGHTS,
     expected_scores,
     fused,
 )
 
 HISTORIES = random_histories(6, n_users=7, n_items=N_ITEMS, longest=9)
 BY_CODES = ExactCodesRecommender(MODEL, TRIE, 3, cpu())
-FUSED = ExactFusedRecommender(MODEL, TRIE, PRIORS, WEIGHTS, 3, cpu())
+FUSED = ExactFusedRecommender(MODEL, TRIE, PRIORS, NETWORK, 3, cpu())
 
 
 @pytest.mark.parametrize("exclude_seen", [False, True])
@@ -50,14 +50,14 @@ def test_it_ranks_as_the_widest_search(
     found = exact.recommend(HISTORIES, 10, exclude_seen)
     expected = searched.recommend(HISTORIES, 10, exclude_seen)
     assert np.array_equal(found.items, expected.items)
-    np.testing.assert_allclose(found.logp, expected.logp, rtol=1e-4)
+    np.testing.assert_allclose(found.logp, expected.logp, rtol=1e-3, atol=1e-4)
     assert (found.items.dtype, found.logp.dtype) == (np.int32, np.float32)
 
 
-def test_a_given_pool_is_scored_by_the_weighted_sum() -> None:
+def test_a_given_pool_is_scored_by_the_network() -> None:
     pool = np.random.default_rng(0).integers(N_ITEMS, size=(7, 6))
     expected = np.take_along_axis(expected_scores(HISTORIES, exclude_seen=False), pool, axis=1)
-    np.testing.assert_allclose(FUSED.logp(HISTORIES, pool), expected, rtol=1e-4)
+    np.testing.assert_allclose(FUSED.logp(HISTORIES, pool), expected, rtol=1e-3, atol=1e-4)
     assert isinstance(FUSED, PoolRecommender)
 
 

@@ -5,7 +5,8 @@ import torch
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import cpu
 from tiger_pipeline.errors import ConfigurationError
-from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
+from tiger_pipeline.generation.fusion import FusedRecommender, ScoredCandidates
+from tiger_pipeline.generation.fusion_network import FusionNetwork
 from tiger_pipeline.generation.item_prior import ItemPriors
 from tiger_pipeline.generation.recommendations import NO_ITEM
 from tiger_pipeline.generation.recommender import GeneratorRecommender
@@ -15,13 +16,15 @@ from tiger_pipeline_tests.generation.catalogs import (
     random_histories,
     random_semantic_ids,
 )
+from tiger_pipeline_tests.generation.fusion_networks import fused_by_definition, random_network
 from tiger_pipeline_tests.generation.item_decoders import all_scores, item_decoder
 
 N_ITEMS = 25
 SEMANTIC_IDS = random_semantic_ids(1, N_ITEMS)
 TRIE = SemanticIdTrie.from_semantic_ids(SEMANTIC_IDS)
 MODEL = item_decoder(SEMANTIC_IDS)
-WEIGHTS = FusionWeights(codes=0.4, dense=1.0, transitions=0.7, text=0.3, seen=-1.5)
+NETWORK = random_network(seed=3)
+INTERACTIONS = np.random.default_rng(4).integers(20, size=N_ITEMS)
 
 
 class Closeness:
@@ -49,36 +52,35 @@ class Closeness:
         return np.take_along_axis(self.matrix(histories), items, axis=1)
 
 
-PRIORS = ItemPriors(transitions=Closeness(0), text=Closeness(7))
+PRIORS = ItemPriors(Closeness(0), Closeness(7), INTERACTIONS)
 
 
 def _rows(histories: Histories) -> range:
     return range(len(histories))
 
 
-def fused(beams: int, weights: FusionWeights = WEIGHTS) -> FusedRecommender:
-    return FusedRecommender(MODEL, TRIE, PRIORS, weights, beams, 3, cpu())
+def fused(beams: int, network: FusionNetwork = NETWORK) -> FusedRecommender:
+    return FusedRecommender(MODEL, TRIE, PRIORS, network, beams, 3, cpu())
 
 
 def expected_scores(histories: Histories, exclude_seen: bool) -> np.ndarray:
     with torch.no_grad():
         codes, dense = all_scores(MODEL, SEMANTIC_IDS, histories)
-    scores = 0.4 * codes + dense + 0.7 * PRIORS.transitions.matrix(histories)
-    scores += 0.3 * PRIORS.text.matrix(histories)
-    for row in _rows(histories):
-        seen = np.unique(histories[row])
-        scores[row, seen] = -np.inf if exclude_seen else scores[row, seen] - 1.5
-    return scores
+    priors = [prior.matrix(histories) for prior in (PRIORS.transitions, PRIORS.text)]
+    logp = np.stack([codes, dense, *priors], axis=2)
+    return fused_by_definition(NETWORK, logp, histories, INTERACTIONS, exclude_seen)
 
 
 @pytest.mark.parametrize("exclude_seen", [False, True])
-def test_a_search_as_wide_as_the_catalog_ranks_by_the_weighted_sum(exclude_seen: bool) -> None:
+def test_a_search_as_wide_as_the_catalog_ranks_by_the_network(exclude_seen: bool) -> None:
     histories = random_histories(6, n_users=7, n_items=N_ITEMS, longest=9)
     found = fused(N_ITEMS).recommend(histories, 10, exclude_seen)
     scores = expected_scores(histories, exclude_seen)
     order = np.argsort(-scores, axis=1)[:, :10]
     assert found.items.tolist() == order.tolist()
-    np.testing.assert_allclose(found.logp, np.take_along_axis(scores, order, 1), rtol=1e-4)
+    np.testing.assert_allclose(
+        found.logp, np.take_along_axis(scores, order, 1), rtol=1e-3, atol=1e-4
+    )
     assert (found.items.dtype, found.logp.dtype) == (np.int32, np.float32)
 
 
@@ -104,20 +106,36 @@ def test_each_score_proposes_its_best_unseen_items_and_seen_ones_stay_candidates
             assert seen.tolist() == [item in history for item in items]
 
 
-@pytest.mark.parametrize(
-    "weights", [FusionWeights(0, 1), FusionWeights(0, 0, 1), FusionWeights(0, 0, 0, 1)]
-)
-def test_one_score_alone_ranks_exactly_however_narrow_the_search(weights: FusionWeights) -> None:
+@pytest.mark.parametrize("score", ["dense", "transitions", "text"])
+def test_one_score_alone_ranks_exactly_however_narrow_the_search(score: str) -> None:
     histories = random_histories(6, n_users=5, n_items=N_ITEMS, longest=9)
     with torch.no_grad():
         _, dense = all_scores(MODEL, SEMANTIC_IDS, histories)
-    priors = PRIORS.transitions if weights.transitions else PRIORS.text
-    scores = dense if weights.dense else priors.matrix(histories)
-    found = fused(6, weights).recommend(histories, 6, exclude_seen=False)
+    scores = dense if score == "dense" else getattr(PRIORS, score).matrix(histories)
+    nothing = dict.fromkeys(("codes", "dense", "transitions", "text"), 0.0)
+    alone = FusionNetwork.weighted_sum(**{**nothing, score: 1.0})
+    found = fused(6, alone).recommend(histories, 6, exclude_seen=True)
+    for row in _rows(histories):
+        scores[row, histories[row]] = -np.inf
     best = -np.sort(-scores, axis=1)[:, :6]
-    np.testing.assert_allclose(found.logp, best, rtol=1e-4)
+    np.testing.assert_allclose(found.logp, best - best[:, :1], rtol=1e-4, atol=1e-5)
     chosen = np.take_along_axis(scores, found.items.astype(np.int64), axis=1)
     np.testing.assert_allclose(chosen, best, rtol=1e-4)
+
+
+def test_joined_candidates_are_those_of_the_parts() -> None:
+    histories = random_histories(6, n_users=7, n_items=N_ITEMS, longest=9)
+    parts = [candidates for _, candidates in fused(4).candidates(histories)]
+    joined, row = ScoredCandidates.joined(parts), 0
+    assert len({part.items.shape[1] for part in parts}) > 1
+    for part in parts:
+        scores = part.fused(NETWORK, exclude_seen=True)
+        rows = slice(row, row + len(scores))
+        found = joined.select(rows).fused(NETWORK, exclude_seen=True)
+        assert np.array_equal(joined.items[rows, : scores.shape[1]], part.items)
+        np.testing.assert_allclose(found[:, : scores.shape[1]], scores, rtol=1e-5)
+        assert np.isneginf(found[:, scores.shape[1] :]).all()
+        row += len(scores)
 
 
 def test_nothing_left_to_recommend_leaves_the_row_empty() -> None:

@@ -16,7 +16,8 @@ from tiger_pipeline.generation.cold_prior import nearest_warm_items
 from tiger_pipeline.generation.cold_share import WarmAndCold
 from tiger_pipeline.generation.config import DecoderConfig, T5Config, TrainingConfig
 from tiger_pipeline.generation.factory import build_generator
-from tiger_pipeline.generation.fusion import FusedRecommender, FusionWeights
+from tiger_pipeline.generation.fusion import FusedRecommender
+from tiger_pipeline.generation.fusion_network import fusion_features
 from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.recommender import GeneratorRecommender
 from tiger_pipeline.generation.text_similarity import TextSimilarity
@@ -29,6 +30,7 @@ from tiger_pipeline_tests.generation.catalogs import (
     random_semantic_ids,
     random_text_embeddings,
 )
+from tiger_pipeline_tests.generation.fusion_networks import random_network
 from tiger_pipeline_tests.generation.item_decoders import (
     context_after,
     ensemble,
@@ -44,7 +46,7 @@ CONFIGS = {
 }
 READ_TEXT = {"item_decoder": item_decoder, "item_decoder_ensemble": ensemble}
 KINDS = [*CONFIGS, *READ_TEXT]
-WEIGHTS = FusionWeights(codes=0.7, dense=1.0, transitions=0.3, text=0.5)
+NETWORK = random_network(seed=3)
 
 
 def grown() -> SemanticIds:
@@ -191,7 +193,7 @@ def fused(model, ids: SemanticIds, allowed=None, training=None) -> FusedRecommen
     trie, cold = catalog_tries(ids, allowed)
     counted = training or random_histories(8, 40, N_WARM)
     priors = item_priors(counted, model.text_embeddings, COLD_TEXT if ids.n_cold else None)
-    return FusedRecommender(model, trie, priors, WEIGHTS, 40, 3, cold=cold)
+    return FusedRecommender(model, trie, priors, NETWORK, 40, 3, cold=cold)
 
 
 def test_the_fused_warm_ranking_stays_bit_for_bit():
@@ -202,14 +204,20 @@ def test_the_fused_warm_ranking_stays_bit_for_bit():
     assert found.warm.logp.tolist() == alone.logp.tolist()
 
 
-def test_fused_scores_of_cold_items_are_the_weighted_sums():
+def test_fused_scores_of_cold_items_are_measured_by_the_best_warm_ones():
     histories = random_histories(2, 5, N_WARM + N_COLD)
     model = on_catalog("item_decoder")
-    found = fused(model, GROWN).recommend_apart(histories, 20, exclude_seen=True).cold
+    recommender = fused(model, GROWN)
+    found = recommender.recommend_apart(histories, 20, exclude_seen=True).cold
     training = random_histories(8, 40, N_WARM)
+    interactions = np.bincount(training.items, minlength=N_WARM + N_COLD)
     prior = item_priors(training, model.text_embeddings).transitions
     neighbors = nearest_warm_items(COLD_TEXT, model.text_embeddings)
     by_text = TextSimilarity(model.text_embeddings, COLD_TEXT)
+    best = np.empty((5, 4), dtype=np.float32)
+    for rows, warm in recommender.candidates(histories):
+        unseen = warm.allowed(exclude_seen=True)[:, :, None]
+        best[rows] = np.where(unseen, warm.logp, -np.inf).max(axis=1)
     with torch.inference_mode():
         batch = model.history_examples(histories).batch(np.arange(5))
         dense = model.encode(batch).item_logp().numpy()
@@ -221,14 +229,20 @@ def test_fused_scores_of_cold_items_are_the_weighted_sums():
                 if item < 0:
                     continue
                 similar = prior.logp(histories_of([warm_part]), neighbors[[item - N_WARM]])
-                expected = (
-                    WEIGHTS.codes * cold_logp(model, histories, row, int(item))
-                    + WEIGHTS.dense * dense[row, item]
-                    + WEIGHTS.transitions * np.log(np.exp(similar).mean())
-                    + WEIGHTS.text
-                    * by_text.logp(histories.select(np.array([row])), np.array([[item]])).item()
+                logp = [
+                    cold_logp(model, histories, row, int(item)),
+                    dense[row, item],
+                    np.log(np.exp(similar).mean()),
+                    by_text.logp(histories.select(np.array([row])), np.array([[item]])).item(),
+                ]
+                features = fusion_features(
+                    np.array(logp, dtype=np.float32).reshape(1, 1, 4),
+                    best[[row]],
+                    np.zeros((1, 1), dtype=np.int64),
+                    histories.lengths[[row]],
+                    interactions[histories[row][-1:]],
                 )
-                assert score == pytest.approx(expected, abs=1e-3)
+                assert score == pytest.approx(NETWORK.score(features).item(), abs=1e-3)
 
 
 def test_fused_lists_hold_only_what_is_allowed():

@@ -14,7 +14,7 @@ from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
 from tiger_pipeline.generation.checkpoint import (
     load_training_history,
     read_description,
-    read_fusion_weights,
+    read_fusion,
 )
 from tiger_pipeline.generation.decoder import Decoder
 from tiger_pipeline.generation.exact_ranking import (
@@ -122,14 +122,16 @@ def test_an_exhaustive_ranking_is_what_beams_approach(tmp_path: Path, rank_pools
         assert np.array_equal(found.items, expected.items)
 
 
-def test_weights_of_an_older_fused_score_are_fitted_anew_without_training(tmp_path: Path) -> None:
+def test_an_older_fusion_is_fitted_anew_without_training(tmp_path: Path) -> None:
     train(tmp_path, "item_decoder")
-    fitted = read_fusion_weights(tmp_path / "generator")
+    fitted = read_fusion(tmp_path / "generator").tensors()
     path = tmp_path / "generator" / "config.json"
     description = json.loads(path.read_text())
-    path.write_text(json.dumps({**description, "fusion": {"codes": 1.0, "prior": 0.5}}))
+    path.write_text(json.dumps({**description, "fusion": {"codes": 1.0, "transitions": 0.5}}))
+    (tmp_path / "generator" / "fusion.safetensors").unlink()
     assert train(tmp_path, "item_decoder")
-    assert read_fusion_weights(tmp_path / "generator") == fitted
+    again = read_fusion(tmp_path / "generator").tensors()
+    assert all(np.array_equal(again[name], fitted[name]) for name in fitted)
     assert json.loads(path.read_text()) == description
 
 
