@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from tiger_pipeline.strict_config import StrictConfig
 
+READ_INTERACTIONS = frozenset({"collaborative_kmeans"})
+"""Kinds that are fitted on training interactions beside the text embeddings."""
+
 
 class RandomConfig(StrictConfig):
     """Codes drawn uniformly by a hash of the embedding: the floor for every quantizer."""
@@ -44,6 +47,34 @@ class ResidualKMeansConfig(KMeansStartConfig):
         1e-3, ge=0, lt=1, description="Stop below this relative gain; 0: when nothing changes."
     )
     normalize: Literal["none", "l2"] = Field("l2", description="Of the input vectors.")
+    seed: int = Field(0, ge=0)
+
+
+class CollaborativeKMeansConfig(KMeansStartConfig):
+    """Residual k-means of each item's text beside what training interactions say of the item."""
+
+    kind: Literal["collaborative_kmeans"] = "collaborative_kmeans"
+    levels: int = Field(3, ge=1, le=16)
+    codewords: int = Field(256, ge=2, le=65536, description="Codewords a level.")
+    iterations: int = Field(100, ge=1, description="At most, a level.")
+    tolerance: float = Field(
+        1e-3, ge=0, lt=1, description="Stop below this relative gain; 0: when nothing changes."
+    )
+    interactions_share: float = Field(
+        0.5, gt=0, lt=1, description="Of a vector's squared length; the rest is the text's."
+    )
+    dimension: int = Field(
+        96, ge=1, description="At most, of what interactions say; half the items is the limit."
+    )
+    window: int = Field(6, ge=1, description="Most steps between items that occur together.")
+    distance_decay: float = Field(0.8, gt=0, le=1, description="Weight of a pair one step further.")
+    shrinkage: float = Field(
+        4.0,
+        gt=0,
+        description="Interactions at which what they say of an item weighs as much as what its "
+        "text predicts.",
+    )
+    ridge: float = Field(30.0, gt=0, description="Of the prediction by text.")
     seed: int = Field(0, ge=0)
 
 
@@ -168,6 +199,7 @@ class ProductVaeConfig(VaeConfig):
 QuantizerConfig = Annotated[
     RandomConfig
     | ResidualKMeansConfig
+    | CollaborativeKMeansConfig
     | BalancedResidualKMeansConfig
     | ProductKMeansConfig
     | ResidualVaeConfig

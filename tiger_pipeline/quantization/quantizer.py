@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import pydantic
 
-from tiger_pipeline.errors import ArtifactError
+from tiger_pipeline.catalog.sequences import Histories
+from tiger_pipeline.errors import ArtifactError, ConfigurationError
 from tiger_pipeline.progress import NoProgress, Progress
-from tiger_pipeline.quantization.config import QuantizerConfig
+from tiger_pipeline.quantization.collaborative_kmeans import CollaborativeKMeans
+from tiger_pipeline.quantization.config import READ_INTERACTIONS, QuantizerConfig
 from tiger_pipeline.quantization.product_kmeans import ProductKMeans
 from tiger_pipeline.quantization.random_codes import RandomCodes
 from tiger_pipeline.quantization.residual_kmeans import ResidualKMeans
@@ -26,6 +28,7 @@ _UNTRAINED: dict[str, Any] = {
     "random": RandomCodes,
     "residual_kmeans": ResidualKMeans,
     "balanced_residual_kmeans": ResidualKMeans,
+    "collaborative_kmeans": CollaborativeKMeans,
     "product_kmeans": ProductKMeans,
 }
 _TRAINED = ("rq_vae", "product_vae")
@@ -83,6 +86,7 @@ def fit_quantizer(
     vectors: np.ndarray,
     progress: Progress | None = None,
     work_directory: Path | None = None,
+    training: Histories | None = None,
 ) -> Quantizer:
     """Fit the quantizer that `config` describes.
 
@@ -95,14 +99,22 @@ def fit_quantizer(
         vectors: float32[n, d], the embeddings of the catalog.
         progress: told of every iteration; None for nobody.
         work_directory: for the state of a training; None to keep none.
+        training: the training interactions of the same items, for a kind in `READ_INTERACTIONS`.
 
     Raises:
         InputError: the vectors are not a finite float32 matrix (the row at fault is named).
-        ConfigurationError: fewer distinct vectors than codewords, a training that diverges, or no
-            usable FAISS.
+        ConfigurationError: fewer distinct vectors than codewords, a training that diverges, no
+            usable FAISS, or no training interactions where they are needed.
         ArtifactError: the state of a training could not be written.
     """
     fit: Any = _class_of(config.kind).fit
+    if config.kind in READ_INTERACTIONS:
+        if training is None:
+            raise ConfigurationError(
+                f"A quantizer of kind {config.kind} is fitted on training interactions, too, and "
+                "was given none. Choose another `quantizer.kind` where there are none."
+            )
+        return fit(config, vectors, progress or NoProgress(), training)
     if config.kind in _TRAINED:
         return fit(config, vectors, progress or NoProgress(), work_directory)
     return fit(config, vectors, progress or NoProgress())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tiger_pipeline.catalog.sequences import UserSequences
+from tiger_pipeline.catalog.sequences import Histories, UserSequences
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.encoding.embedding_table import select_items, vectors_of, vectors_of_items
 from tiger_pipeline.errors import ArtifactError
@@ -27,6 +27,7 @@ from tiger_pipeline.storage.fingerprint import fingerprint_table
 from tiger_pipeline.workflows.codebooks import (
     assign_semantic_ids,
     fit_codebooks,
+    interactions_fingerprint,
     read_codebook_facts,
 )
 from tiger_pipeline.workflows.recommender import load_searching_recommenders
@@ -135,10 +136,16 @@ def _semantic_ids(
     progress: Progress,
 ) -> SemanticIds:
     """The warm items' IDs by codebooks fitted on them, and the cold items' by the same."""
-    quantizer = _finished_quantizer(settings, warm, directory)
+    training = split.training.training()
+    quantizer = _finished_quantizer(settings, warm, training, directory)
     if quantizer is None:
         fit_codebooks(
-            settings.model.quantizer, warm, directory, directory.with_suffix(".state"), progress
+            settings.model.quantizer,
+            warm,
+            directory,
+            directory.with_suffix(".state"),
+            progress,
+            training,
         )
         quantizer = load_quantizer(directory)
     cold = SemanticIds.from_codes(
@@ -147,13 +154,20 @@ def _semantic_ids(
     return assign_semantic_ids(directory, warm).grown(cold)
 
 
-def _finished_quantizer(settings: Settings, warm: "pa.Table", directory: Path) -> Quantizer | None:
+def _finished_quantizer(
+    settings: Settings, warm: "pa.Table", training: Histories, directory: Path
+) -> Quantizer | None:
+    config = settings.model.quantizer
     try:
-        fitted_on = read_codebook_facts(directory).embeddings_fingerprint
+        facts = read_codebook_facts(directory)
         quantizer = load_quantizer(directory)
     except (ArtifactError, TypeError):
         return None
-    fits = fitted_on == fingerprint_table(warm) and quantizer.config == settings.model.quantizer
+    fits = (
+        quantizer.config == config
+        and facts.embeddings_fingerprint == fingerprint_table(warm)
+        and facts.interactions_fingerprint == interactions_fingerprint(config, training)
+    )
     return quantizer if fits else None
 
 

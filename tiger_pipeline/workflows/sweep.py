@@ -25,6 +25,7 @@ from tiger_pipeline.workflows.codebooks import (
     assign_semantic_ids,
     fetch_initial_codebooks,
     fit_codebooks,
+    interactions_fingerprint,
     read_codebook_facts,
 )
 from tiger_pipeline.workflows.recommender import load_recommenders
@@ -237,10 +238,15 @@ def _fitted_once(
     config: QuantizerConfig, inputs: _Inputs, directory: Path, progress: Progress
 ) -> Path:
     """The folder of the codebooks of these settings, fitted if they are not there yet."""
-    made_from = fingerprint_json([config.model_dump(), inputs.fingerprints[0]])
+    training = inputs.sequences.training()
+    read = interactions_fingerprint(config, training)
+    made_from = fingerprint_json(
+        [config.model_dump(), inputs.fingerprints[0], *filter(None, [read])]
+    )
     folder = directory / f"codebooks_{made_from}"
     if not folder.is_dir():
-        fit_codebooks(config, inputs.embeddings, folder, folder.with_suffix(".state"), progress)
+        state = folder.with_suffix(".state")
+        fit_codebooks(config, inputs.embeddings, folder, state, progress, training)
     return folder
 
 

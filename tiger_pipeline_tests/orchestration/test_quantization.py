@@ -7,6 +7,7 @@ from safetensors.numpy import load_file
 from tiger_pipeline.orchestration.assets.quantization import codebooks
 from tiger_pipeline.orchestration.resources import SettingsResource, StoreResource
 from tiger_pipeline.quantization.vae import training
+from tiger_pipeline.storage.tables import write_table
 from tiger_pipeline_tests.quantization.synthetic import blobs
 
 
@@ -32,8 +33,12 @@ def test_a_trained_quantizer_shows_its_training(tmp_path):
     assert (tmp_path / "codebooks" / "demo" / "rqvae_ste" / "history.json").is_file()
 
 
-@pytest.mark.parametrize("variant", ["kmeans_balanced", "product_kmeans"])
+@pytest.mark.parametrize("variant", ["kmeans_balanced", "product_kmeans", "kmeans_collaborative"])
 def test_what_is_not_trained_by_epochs_shows_none(variant, tmp_path):
+    users, items = np.divmod(np.arange(80), 8)
+    interactions = {"user_id": users, "item_id": [f"i{i * 9 % 80}" for i in items]}
+    rows = pa.table({**interactions, "split": ["train"] * 80})
+    write_table(tmp_path / "interactions" / "demo.parquet", rows)
     result = materialize(variant, ["model.quantizer.codewords=4"], tmp_path)
     assert "training" not in result.metadata
     assert result.metadata["perplexity_level_0"] > 3

@@ -7,10 +7,15 @@ import pyarrow as pa
 import pytest
 
 from tiger_pipeline.catalog.item_text import text_hash
+from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.encoding.embedding_table import list_array_of, warm_embeddings
 from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError
 from tiger_pipeline.progress import NoProgress
-from tiger_pipeline.quantization.config import ResidualKMeansConfig
+from tiger_pipeline.quantization.config import (
+    CollaborativeKMeansConfig,
+    QuantizerConfig,
+    ResidualKMeansConfig,
+)
 from tiger_pipeline.storage.fingerprint import fingerprint_files
 from tiger_pipeline.workflows.codebooks import assign_semantic_ids, fit_codebooks
 from tiger_pipeline.workflows.cold_items import CatalogNow, Growth, grow_cold_table
@@ -44,15 +49,27 @@ def tables(titles: dict[str, str], withdrawn: set[str]) -> tuple[pa.Table, pa.Ta
     return items, embeddings
 
 
+CONFIGS = {
+    "text": ResidualKMeansConfig(levels=2, codewords=6, iterations=5),
+    "text and interactions": CollaborativeKMeansConfig(levels=2, codewords=6, dimension=4),
+}
+
+
+def training() -> Histories:
+    """Random histories of five items."""
+    items = np.random.default_rng(2).integers(len(TITLES), size=100).astype(np.int32)
+    return Histories(np.arange(20), np.arange(0, 101, 5), items)
+
+
 class World:
     """Codebooks and warm IDs that were made once, and a catalog that changes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: QuantizerConfig) -> None:
         self.codebooks = folder / "codebooks"
         items, embeddings = tables(TITLES, set())
         warm = warm_embeddings(embeddings, items)
-        config = ResidualKMeansConfig(levels=2, codewords=6, iterations=5)
-        fit_codebooks(config, warm, self.codebooks, folder / "state", NoProgress())
+        state = folder / "state"
+        fit_codebooks(config, warm, self.codebooks, state, NoProgress(), training())
         self.ids = assign_semantic_ids(self.codebooks, warm)
         made_by = fingerprint_files(sorted(self.codebooks.iterdir()))
         self.table = self.ids.to_table(made_by).append_column("text_hash", warm["text_hash"])
@@ -68,9 +85,9 @@ class World:
         )
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("world"))
+@pytest.fixture(scope="module", params=CONFIGS)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("world"), CONFIGS[request.param])
 
 
 def ids_of(growth: Growth) -> dict[str, tuple[int, ...]]:

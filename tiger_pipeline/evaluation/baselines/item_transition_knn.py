@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tiger_pipeline.catalog.item_transitions import ItemTransitions, count_transitions
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.evaluation.baselines.item_transitions import ItemTransitions, count_transitions
 from tiger_pipeline.evaluation.baselines.popularity import item_popularity, rank_by_popularity
 from tiger_pipeline.evaluation.seen_items import pairs_seen
 from tiger_pipeline.generation.recommendations import NO_ITEM, Recommendations

@@ -1,4 +1,4 @@
-"""Quantization stage: codebooks fitted on the embeddings of warm items."""
+"""Quantization stage: codebooks fitted on the warm items' embeddings, and interactions if asked."""
 
 from pathlib import Path
 
@@ -18,6 +18,7 @@ GROUP = "quantization"
     group_name=GROUP,
     kinds={"faiss", "torch"},
     code_version="1",
+    deps=["interactions"],
     pool="gpu",
 )
 @clear_user_errors
@@ -32,7 +33,11 @@ def codebooks(
     A training that was killed goes on a few seconds before the kill.
     """
     from tiger_pipeline.evaluation.plots import code_use
-    from tiger_pipeline.workflows.codebooks import fetch_initial_codebooks, fit_codebooks
+    from tiger_pipeline.workflows.codebooks import (
+        fetch_initial_codebooks,
+        fit_codebooks,
+        read_training,
+    )
 
     partition = dataset_and_variant(context)
     config = settings.for_variant(partition).model.quantizer
@@ -41,7 +46,12 @@ def codebooks(
     directory = artifacts.directory("codebooks", *partition)
     with artifacts.resuming("codebooks", *partition) as work_directory:
         facts = fit_codebooks(
-            config, warm_item_embeddings, directory, work_directory, progress_of(context)
+            config,
+            warm_item_embeddings,
+            directory,
+            work_directory,
+            progress_of(context),
+            read_training(artifacts, partition.dataset, config, warm_item_embeddings),
         )
         artifacts.publish(directory)
     levels = facts.statistics["levels"]

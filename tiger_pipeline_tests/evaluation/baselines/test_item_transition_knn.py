@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tiger_pipeline.catalog.item_transitions import count_transitions
 from tiger_pipeline.evaluation.baselines.item_transition_knn import (
     ItemTransitionKNN,
     TransitionSettings,
 )
-from tiger_pipeline.evaluation.baselines.item_transitions import count_transitions
 from tiger_pipeline_tests.evaluation.synthetic import histories_of
 
 _HISTORIES = st.lists(st.lists(st.integers(0, 7), max_size=9), min_size=1, max_size=6)
