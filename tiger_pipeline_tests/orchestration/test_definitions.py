@@ -57,7 +57,7 @@ def test_the_chain_goes_from_raw_text_to_the_leaderboard():
 def test_a_new_item_reaches_codebooks_only_through_the_barrier():
     graph = defs.resolve_asset_graph()
     parents = graph.get(dg.AssetKey("codebooks")).parent_keys
-    assert {key.to_user_string() for key in parents} == {"warm_item_embeddings"}
+    assert {key.to_user_string() for key in parents} == {"warm_item_embeddings", "interactions"}
 
 
 def test_every_check_blocks_but_the_one_that_advises():
