@@ -156,8 +156,6 @@ class ExactFusedRecommender(ExactRecommender):
             every.cpu().numpy(),
             all_scores(codes, dense, self._priors, histories, every).cpu().numpy(),
             seen.cpu().numpy(),
-            self._priors.interactions,
-            histories,
         )
         scores = torch.from_numpy(scored.fused(self._network, exclude_seen=False)).to(dense.device)
         return scores if items is None else scores.gather(1, items)

@@ -39,18 +39,12 @@ class ScoredCandidates:
         seen: bool[n, m], in the user's own history.
         best: float32[n, 4], the highest log-probability of a warm candidate that was not seen, by
             each score; 0 where there is none.
-        interactions: int64[n, m], training interactions of the candidates.
-        history_items: int64[n], items in the user's history.
-        last_interactions: int64[n], training interactions of its last item; 0 without any.
     """
 
     items: np.ndarray
     logp: np.ndarray
     seen: np.ndarray
     best: np.ndarray
-    interactions: np.ndarray
-    history_items: np.ndarray
-    last_interactions: np.ndarray
 
     def select(self, rows: np.ndarray | slice) -> "ScoredCandidates":
         """The users at `rows` (a mask bool[n], indices, or a slice)."""
@@ -64,7 +58,7 @@ class ScoredCandidates:
         for field in fields(cls):
             filler = NO_ITEM if field.name == "items" else 0
             arrays = [getattr(part, field.name) for part in parts]
-            if field.name in ("items", "logp", "seen", "interactions"):
+            if field.name in ("items", "logp", "seen"):
                 arrays = [_widened(array, width, filler) for array in arrays]
             columns.append(np.concatenate(arrays))
         return cls(*columns)
@@ -76,9 +70,7 @@ class ScoredCandidates:
 
     def features(self) -> np.ndarray:
         """See `fusion_features`."""
-        return fusion_features(
-            self.logp, self.best, self.interactions, self.history_items, self.last_interactions
-        )
+        return fusion_features(self.logp, self.best)
 
     def fused(self, network: FusionNetwork, exclude_seen: bool) -> np.ndarray:
         """float32[n, m], the fused scores; −inf where there is no item, or it is excluded."""
@@ -204,8 +196,6 @@ class FusedRecommender(SearchingRecommender["_Pool"]):
             items.cpu().numpy(),
             scores.masked_fill(~is_item.unsqueeze(2), 0).cpu().numpy(),
             (seen.gather(1, known) & is_item).cpu().numpy(),
-            self._priors.interactions,
-            histories,
             best,
         )
 
@@ -236,8 +226,6 @@ def candidates_of(
     items: np.ndarray,
     logp: np.ndarray,
     seen: np.ndarray,
-    interactions: np.ndarray,
-    histories: Histories,
     best: np.ndarray | None = None,
 ) -> ScoredCandidates:
     """Scored items with all else that their rank depends on.
@@ -246,19 +234,13 @@ def candidates_of(
         items: int64[n, m], see `ScoredCandidates`, as the next two.
         logp: float32[n, m, 4].
         seen: bool[n, m].
-        interactions: int64[n_items], training interactions of all items.
-        histories: of the n users.
         best: float32[n, 4], of the users; default: those among `items`.
     """
     if best is None:
         unseen = (items != NO_ITEM) & ~seen
         best = np.where(unseen[:, :, None], logp, -np.inf).max(axis=1, initial=-np.inf)
         best = np.where(np.isfinite(best), best, 0).astype(np.float32)
-    has_history = histories.lengths > 0
-    last = np.zeros(len(histories), dtype=np.int64)
-    last[has_history] = interactions[histories.items[histories.offsets[1:][has_history] - 1]]
-    known = np.where(items == NO_ITEM, 0, interactions[items])
-    return ScoredCandidates(items, logp, seen, best, known, histories.lengths, last)
+    return ScoredCandidates(items, logp, seen, best)
 
 
 def all_scores(

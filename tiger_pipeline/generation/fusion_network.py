@@ -1,11 +1,16 @@
 """From the scores of a candidate to one: a small network that knows how sure each score is.
 
 A weighted sum of log-probabilities is a product of experts, which trusts each score alike for all
-users and all items. But a count of transitions tells much about items with many interactions and
-nothing about those with few; and where one score is sure and the others are not, a mixture is
-better than a product. So the network sees, for each score, how far the candidate is behind the
-best one, as a logarithm and as a ratio, and how probable that best one is; and how much is known
-of the candidate and of the user. It is fitted on validation targets (`evaluation.fusion_fitting`).
+users. But a count of transitions tells much after an item with many interactions and nothing after
+one with few; and where one score is sure and the others are not, a mixture is better than a
+product. So the network sees, for each score, how far the candidate is behind the best one, as a
+logarithm and as a ratio, and how probable that best one is. It is fitted on validation targets
+(`evaluation.fusion_fitting`).
+
+It does not see how many interactions a candidate has. Where a filter keeps items of at least five
+interactions, one with fewer of them in training must have the others among the targets: a rule
+that a network finds, that is worth something on such data and nothing on a live catalog, and that
+would rank items that came after the training, with none at all, above everything.
 """
 
 from dataclasses import dataclass, fields
@@ -14,25 +19,16 @@ import numpy as np
 
 SCORES = ("codes", "dense", "transitions", "text")
 """What a candidate is scored by, in the order of all arrays of scores."""
-N_FEATURES = 3 * len(SCORES) + 3
+N_FEATURES = 3 * len(SCORES)
 _FARTHEST_BEHIND = -50.0
 
 
-def fusion_features(
-    logp: np.ndarray,
-    best: np.ndarray,
-    interactions: np.ndarray,
-    history_items: np.ndarray,
-    last_interactions: np.ndarray,
-) -> np.ndarray:
+def fusion_features(logp: np.ndarray, best: np.ndarray) -> np.ndarray:
     """What the network reads of some users' candidates.
 
     Args:
         logp: float32[n, m, 4], log-probabilities by each of `SCORES`.
         best: float32[n, 4], the highest of an unseen item by each score.
-        interactions: int[n, m], training interactions of the candidates.
-        history_items: int[n], items in the users' histories.
-        last_interactions: int[n], training interactions of the last item of each.
 
     Returns:
         float32[n, m, `N_FEATURES`], the first four of them the logarithms of how far behind.
@@ -42,9 +38,6 @@ def fusion_features(
     features[..., 0:4] = behind
     features[..., 4:8] = np.exp(np.minimum(behind, 0))
     features[..., 8:12] = best[:, None]
-    features[..., 12] = np.log1p(interactions)
-    features[..., 13] = np.log1p(history_items)[:, None]
-    features[..., 14] = np.log1p(last_interactions)[:, None]
     return features
 
 

@@ -29,12 +29,10 @@ class ItemPriors:
     Attributes:
         transitions: from what followed what in the training interactions.
         text: from the similarity of texts.
-        interactions: int64[n_items], training interactions of each item: how much there is to know.
     """
 
     transitions: ItemPrior
     text: ItemPrior
-    interactions: np.ndarray
 
     def proposals(self, histories: Histories, width: int) -> np.ndarray:
         """What either of them proposes, int[n, m]."""

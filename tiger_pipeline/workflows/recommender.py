@@ -49,14 +49,13 @@ def item_priors(
         warm_text: float32[n_warm, d], text embeddings of the items that were trained on.
         cold_text: float32[n_cold, d], of items that came later.
     """
-    n_warm, n_cold = len(warm_text), 0 if cold_text is None else len(cold_text)
+    n_warm = len(warm_text)
     known = training.only(training.items < n_warm)
     transitions: ItemPrior = ItemTransitionKNN(known, n_warm, _PRIOR)
     if cold_text is not None:
         neighbors = nearest_warm_items(cold_text, warm_text)
         transitions = CatalogPrior(transitions, neighbors, n_warm)
-    interactions = np.bincount(known.items, minlength=n_warm + n_cold)
-    return ItemPriors(transitions, TextSimilarity(warm_text, cold_text), interactions)
+    return ItemPriors(transitions, TextSimilarity(warm_text, cold_text))
 
 
 def recommender_of(

@@ -32,7 +32,6 @@ def fused_by_definition(
     network: FusionNetwork,
     logp: np.ndarray,
     histories: Histories,
-    interactions: np.ndarray,
     exclude_seen: bool,
 ) -> np.ndarray:
     """float64[n, n_items], user by user and item by item; all items are candidates."""
@@ -40,10 +39,8 @@ def fused_by_definition(
     for user, history in enumerate(map(histories.__getitem__, range(len(histories)))):
         unseen = np.setdiff1d(np.arange(logp.shape[1]), history)
         best = [max(logp[user, unseen, score], default=0.0) for score in range(4)]
-        of_last = interactions[history[-1]] if len(history) else 0
-        of_user = [*best, len(history), of_last]
         for item in range(logp.shape[1]):
-            score = _of_candidate(network, logp[user, item], of_user, interactions[item])
+            score = _of_candidate(network, logp[user, item], best)
             is_seen = item in history
             scores[user, item] = score + network.seen * is_seen
             if is_seen and exclude_seen:
@@ -51,14 +48,10 @@ def fused_by_definition(
     return scores
 
 
-def _of_candidate(
-    network: FusionNetwork, logp: np.ndarray, of_user: list[float], interactions: int
-) -> float:
-    *best, length, of_last = of_user
+def _of_candidate(network: FusionNetwork, logp: np.ndarray, best: list[float]) -> float:
     behind = [max(own - highest, -50) for own, highest in zip(logp, best, strict=True)]
     ratios = [min(1.0, math.exp(value)) for value in behind]
-    counts = [math.log(1 + count) for count in (interactions, length, of_last)]
-    x = (np.array([*behind, *ratios, *best, *counts]) - network.center) / network.scale
+    x = (np.array([*behind, *ratios, *best]) - network.center) / network.scale
     hidden = [
         max(0.0, x @ weights + bias)
         for weights, bias in zip(network.first.T, network.first_bias, strict=True)

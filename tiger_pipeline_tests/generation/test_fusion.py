@@ -24,7 +24,6 @@ SEMANTIC_IDS = random_semantic_ids(1, N_ITEMS)
 TRIE = SemanticIdTrie.from_semantic_ids(SEMANTIC_IDS)
 MODEL = item_decoder(SEMANTIC_IDS)
 NETWORK = random_network(seed=3)
-INTERACTIONS = np.random.default_rng(4).integers(20, size=N_ITEMS)
 
 
 class Closeness:
@@ -52,7 +51,7 @@ class Closeness:
         return np.take_along_axis(self.matrix(histories), items, axis=1)
 
 
-PRIORS = ItemPriors(Closeness(0), Closeness(7), INTERACTIONS)
+PRIORS = ItemPriors(Closeness(0), Closeness(7))
 
 
 def _rows(histories: Histories) -> range:
@@ -68,7 +67,7 @@ def expected_scores(histories: Histories, exclude_seen: bool) -> np.ndarray:
         codes, dense = all_scores(MODEL, SEMANTIC_IDS, histories)
     priors = [prior.matrix(histories) for prior in (PRIORS.transitions, PRIORS.text)]
     logp = np.stack([codes, dense, *priors], axis=2)
-    return fused_by_definition(NETWORK, logp, histories, INTERACTIONS, exclude_seen)
+    return fused_by_definition(NETWORK, logp, histories, exclude_seen)
 
 
 @pytest.mark.parametrize("exclude_seen", [False, True])
