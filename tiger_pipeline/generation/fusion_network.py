@@ -7,10 +7,8 @@ product. So the network sees, for each score, how far the candidate is behind th
 logarithm and as a ratio, and how probable that best one is. It is fitted on validation targets
 (`evaluation.fusion_fitting`).
 
-It does not see how many interactions a candidate has. Where a filter keeps items of at least five
-interactions, one with fewer of them in training must have the others among the targets: a rule
-that a network finds, that is worth something on such data and nothing on a live catalog, and that
-would rank items that came after the training, with none at all, above everything.
+It does not see how many interactions a candidate has: by that, items that came after the training,
+with none at all, would be unlike anything that it was fitted to.
 """
 
 from dataclasses import dataclass, fields

@@ -159,6 +159,7 @@ class _Validation:
     ) -> None:
         self._training = settings.training
         self._evaluation = settings.evaluation
+        self._item_core = settings.data.filter.item_core
         self._semantic_ids = semantic_ids
         self._sequences = sequences
         self._priors: ItemPriors | None = None
@@ -172,13 +173,18 @@ class _Validation:
             return self._validate_codes(recommender_of(model, self._semantic_ids, self._evaluation))
         seed = self._training.seed
         sample = validation_sample(self._sequences, self._training.validation_users, seed)
-        return measure_fusion(self._fused(model), *sample, seed)
+        return measure_fusion(self._fused(model), *sample, seed, self._is_established())
 
     def fusion_of(self, model: DenseGenerator) -> FusionNetwork:
         """A fusion of its scores, fitted to the validation targets of `fusion_users` users."""
         seed = self._training.seed
         sample = validation_sample(self._sequences, model.config.fusion_users, seed)
-        return fit_fusion(self._fused(model), *sample, seed).network
+        return fit_fusion(self._fused(model), *sample, seed, self._is_established()).network
+
+    def _is_established(self) -> np.ndarray:
+        """bool[n_items], True for items that the filter keeps by their training alone."""
+        items = self._sequences.training().items
+        return np.bincount(items, minlength=self._sequences.n_items) >= self._item_core
 
     def _fused(self, model: DenseGenerator) -> FusedRecommender:
         if self._priors is None:

@@ -58,26 +58,55 @@ def random_candidates(n_users: int, n_items: int = 20) -> ScoredCandidates:
     )
 
 
-def fit(scored: ScoredCandidates, targets: np.ndarray) -> FittedFusion:
-    return fit_fusion(Given(scored), HISTORIES, targets, seed=0)  # type: ignore[arg-type]
+def fit(
+    scored: ScoredCandidates, targets: np.ndarray, is_learned: np.ndarray | None = None
+) -> FittedFusion:
+    return fit_fusion(Given(scored), HISTORIES, targets, 0, is_learned)  # type: ignore[arg-type]
 
 
 def ndcg_of_sum(scored: ScoredCandidates, targets: np.ndarray) -> float:
     return ndcg(fused_ranks(scored, targets, FusionNetwork.weighted_sum(), True), 10)
 
 
-def test_what_no_weighted_sum_can_express_is_learned() -> None:
-    """The codes are right where they find an item probable, the transitions elsewhere."""
-    scored = random_candidates(1200)
-    codes_are_sure = np.arange(1200) % 2 == 0
+def of_two_kinds(n_users: int) -> tuple[ScoredCandidates, np.ndarray]:
+    """Candidates and targets: codes are right where they are sure, the transitions elsewhere."""
+    scored = random_candidates(n_users)
+    codes_are_sure = np.arange(n_users) % 2 == 0
     scored.logp[~codes_are_sure, :, 0] -= 8
     scored.best[~codes_are_sure, 0] -= 8
     trusted = np.where(codes_are_sure, 0, 2)
-    targets = scored.logp[np.arange(1200), :, trusted].argmax(axis=1)
+    return scored, scored.logp[np.arange(n_users), :, trusted].argmax(axis=1)
+
+
+def test_what_no_weighted_sum_can_express_is_learned() -> None:
+    scored, targets = of_two_kinds(1200)
     found = fit(scored, targets)
     assert found.metrics["ndcg@10"] > ndcg_of_sum(scored, targets) + 0.2
     ranks = fused_ranks(scored, targets, found.network, exclude_seen=True)
     assert ndcg(ranks, 10) >= found.metrics["ndcg@10"] - 0.02
+
+
+def test_nothing_is_learned_from_items_that_are_left_out() -> None:
+    scored, targets = of_two_kinds(1200)
+    is_learned = np.arange(20) < 15
+    changed_targets = np.where(targets < 15, targets, 15 + (targets + 1) % 5)
+    assert (changed_targets != targets).any()
+    changed = replace(scored, logp=scored.logp.copy())
+    changed.logp[:, 15:] -= np.random.default_rng(1).exponential(3, (1200, 5, 4))
+    one = fit(scored, targets, is_learned)
+    other = fit(changed, changed_targets, is_learned)
+    assert other.metrics != one.metrics
+    for name, array in one.network.tensors().items():
+        assert np.array_equal(other.network.tensors()[name], array), name
+    assert len(one.network.last) > 0
+    assert not np.array_equal(fit(scored, targets).network.linear, one.network.linear)
+
+
+def test_all_items_may_be_left_out() -> None:
+    scored, targets = of_two_kinds(100)
+    found = fit(scored, targets, np.zeros(20, dtype=bool))
+    assert found.metrics["ndcg@10"] == ndcg_of_sum(scored, targets)
+    assert len(found.network.last) == 0
 
 
 def test_what_cannot_be_learned_is_not_claimed() -> None:

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from tiger_pipeline.catalog.sequences import SPLITS, UserSequences
 from tiger_pipeline.configuration.settings import Settings, parse_settings
 from tiger_pipeline.encoding.embedding_table import list_array_of
 from tiger_pipeline.errors import ArtifactMismatchError, ConfigurationError
+from tiger_pipeline.evaluation.fusion_fitting import FittedFusion, fit_fusion
 from tiger_pipeline.generation.checkpoint import (
     load_training_history,
     read_description,
@@ -37,11 +39,11 @@ SEMANTIC_IDS = SemanticIds.from_codes(SEQUENCES.item_ids.tolist(), CODES, (4, 4,
 TEXT = random_text_embeddings(1)
 
 
-def settings(kind: str) -> Settings:
+def settings(kind: str, item_core: int = 0) -> Settings:
     generator = {"kind": kind, "blocks": 1, "width": 16, "heads": 2}
     training = {"max_epochs": 2, "validate_every": 1, "learning_rate": 0.02}
     values = {
-        "data": {"source": {"path": "."}},
+        "data": {"source": {"path": "."}, "filter": {"item_core": item_core}},
         "model": {"generator": generator},
         "training": training,
         "evaluation": {"cutoffs": [5, 10], "recommended_items": 10, "beams": 12},
@@ -54,10 +56,14 @@ def embeddings_of(vectors: np.ndarray, item_ids: list[str]) -> pa.Table:
 
 
 def train(
-    folder: Path, kind: str, sequences: UserSequences = SEQUENCES, text: np.ndarray = TEXT
+    folder: Path,
+    kind: str,
+    sequences: UserSequences = SEQUENCES,
+    text: np.ndarray = TEXT,
+    item_core: int = 0,
 ) -> bool:
     return train_or_reuse(
-        settings(kind),
+        settings(kind, item_core),
         SEMANTIC_IDS,
         embeddings_of(text, sequences.item_ids.tolist()),
         sequences,
@@ -133,6 +139,26 @@ def test_an_older_fusion_is_fitted_anew_without_training(tmp_path: Path) -> None
     again = read_fusion(tmp_path / "generator").tensors()
     assert all(np.array_equal(again[name], fitted[name]) for name in fitted)
     assert json.loads(path.read_text()) == description
+
+
+def test_a_fusion_learns_from_items_that_the_filter_keeps_by_their_training_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = []
+
+    def fit(*arguments: Any) -> FittedFusion:
+        learned.append(arguments[4])
+        return fit_fusion(*arguments)
+
+    monkeypatch.setattr("tiger_pipeline.workflows.training.fit_fusion", fit)
+    occurrences = SEQUENCES.training().items.tolist()
+    counts = [occurrences.count(item) for item in range(N_ITEMS)]
+    core = sorted(counts)[N_ITEMS // 2]
+    for item_core in (0, core):
+        train(tmp_path / str(item_core), "item_decoder", item_core=item_core)
+    expected = [[count >= item_core for count in counts] for item_core in (0, core)]
+    assert [array.tolist() for array in learned] == expected
+    assert not all(expected[1])
 
 
 def test_other_text_trains_again(tmp_path: Path) -> None:
