@@ -15,8 +15,8 @@ from tiger_pipeline.workflows.result_sections import (
     table_section,
 )
 
-GENERATOR_ROWS = ("item_decoder", "t5", "kmeans_points_100")
-"""One variant a generator: over items, TIGER as published, decoder-only over codes."""
+GENERATOR_ROWS = ("item_decoder", "item_decoder_ensemble", "t5", "kmeans_points_100")
+"""One variant a generator: over items, several of these, TIGER as published, decoder-only."""
 
 _INTRODUCTION = """\
 Written by `tiger results {datasets}` from the reports of finished runs: generators and baselines
