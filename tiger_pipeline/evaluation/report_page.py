@@ -128,18 +128,23 @@ def _accuracy_table(inputs: ReportInputs, values: MetricValues, split: str) -> s
     rows = []
     for seen in SEEN:
         rows.append(group_row(f"Seen items {seen}", 1 + len(columns)))
-        cells = {
-            model: [values.get(model, split, seen, metric, k) or 0.0 for metric, k in columns]
+        every = {
+            model: [values.get(model, split, seen, metric, k) for metric, k in columns]
             for model in values.models
         }
-        best = [max(column) for column in zip(*cells.values(), strict=True)]
+        # Baselines are measured on all splits, a variant only on those of `evaluation.splits`.
+        cells = {model: known for model, known in every.items() if set(known) != {None}}
+        best = [max(value or 0 for value in column) for column in zip(*cells.values(), strict=True)]
         for model, numbers in cells.items():
             rows.append(
                 row(
                     model,
                     [number(value, ".4f") for value in numbers],
                     own=model == inputs.variant,
-                    best=[0 < value == top for value, top in zip(numbers, best, strict=True)],
+                    best=[
+                        value is not None and 0 < value == top
+                        for value, top in zip(numbers, best, strict=True)
+                    ],
                 )
             )
     titles = ["Model", *(f"{METRIC_TITLES[metric]}@{k}" for metric, k in columns)]

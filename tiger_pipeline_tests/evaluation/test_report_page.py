@@ -1,6 +1,8 @@
 import base64
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import pyarrow.compute as pc
 import pytest
 
 from tiger_pipeline.evaluation.report import compare_with_others, draw_pictures
@@ -59,6 +61,14 @@ def test_every_measured_value_is_shown(page, inputs):
     for row in inputs.metrics.to_pylist():
         assert f"{row['value']:.4f}" in shown
         assert row["model"] in shown
+
+
+def test_a_model_is_not_in_the_table_of_a_split_that_it_was_not_measured_on(inputs):
+    variant, split = pc.field("model") == inputs.variant, pc.field("split") == "valid"
+    page = _page(replace(inputs, metrics=inputs.metrics.filter(~(variant & split))))
+    measured = page.texts[page.texts.index("Validation") : page.texts.index("Differences")]
+    assert "popularity" in measured
+    assert inputs.variant not in measured
 
 
 def test_headline_is_a_multiple_of_popularity(page, inputs):
