@@ -210,7 +210,6 @@ def test_fused_scores_of_cold_items_are_measured_by_the_best_warm_ones():
     recommender = fused(model, GROWN)
     found = recommender.recommend_apart(histories, 20, exclude_seen=True).cold
     training = random_histories(8, 40, N_WARM)
-    interactions = np.bincount(training.items, minlength=N_WARM + N_COLD)
     prior = item_priors(training, model.text_embeddings).transitions
     neighbors = nearest_warm_items(COLD_TEXT, model.text_embeddings)
     by_text = TextSimilarity(model.text_embeddings, COLD_TEXT)
@@ -236,11 +235,7 @@ def test_fused_scores_of_cold_items_are_measured_by_the_best_warm_ones():
                     by_text.logp(histories.select(np.array([row])), np.array([[item]])).item(),
                 ]
                 features = fusion_features(
-                    np.array(logp, dtype=np.float32).reshape(1, 1, 4),
-                    best[[row]],
-                    np.zeros((1, 1), dtype=np.int64),
-                    histories.lengths[[row]],
-                    interactions[histories[row][-1:]],
+                    np.array(logp, dtype=np.float32).reshape(1, 1, 4), best[[row]]
                 )
                 assert score == pytest.approx(NETWORK.score(features).item(), abs=1e-3)
 
