@@ -10,8 +10,9 @@ there, it stays.
 Some items can be left out of what is learned (not of what is measured). Where a filter keeps items
 of at least five interactions, one with fewer of them in training must have the others among the
 targets: to rank what is rare in training higher pays on such data, and on no live catalog. Of items
-that have their five in training, the filter says nothing. On Beauty's validation targets, a network
-fitted to these items alone keeps three quarters of the gain over the sum that one fitted to all has.
+that have their five in training, the filter says nothing. On Beauty's validation targets, a
+network fitted to these items alone keeps three quarters of the gain over the sum that one fitted to
+all items has.
 """
 
 from collections.abc import Iterator
