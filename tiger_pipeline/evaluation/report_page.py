@@ -132,21 +132,13 @@ def _accuracy_table(inputs: ReportInputs, values: MetricValues, split: str) -> s
             model: [values.get(model, split, seen, metric, k) for metric, k in columns]
             for model in values.models
         }
-        # Baselines are measured on all splits, a variant only on those of `evaluation.splits`.
+        # Baselines and variant may have been measured with other `evaluation.splits`.
         cells = {model: known for model, known in every.items() if set(known) != {None}}
         best = [max(value or 0 for value in column) for column in zip(*cells.values(), strict=True)]
         for model, numbers in cells.items():
-            rows.append(
-                row(
-                    model,
-                    [number(value, ".4f") for value in numbers],
-                    own=model == inputs.variant,
-                    best=[
-                        value is not None and 0 < value == top
-                        for value, top in zip(numbers, best, strict=True)
-                    ],
-                )
-            )
+            is_best = [0 < (value or 0) == top for value, top in zip(numbers, best, strict=True)]
+            texts = [number(value, ".4f") for value in numbers]
+            rows.append(row(model, texts, own=model == inputs.variant, best=is_best))
     titles = ["Model", *(f"{METRIC_TITLES[metric]}@{k}" for metric, k in columns)]
     return table(SPLIT_TITLES[split], titles, "".join(rows))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tiger_pipeline.catalog.sequences import UserSequences
+from tiger_pipeline.catalog.sequences import Histories, UserSequences
 from tiger_pipeline.compute_device import choose_device, explain_out_of_memory
 from tiger_pipeline.configuration.settings import Settings
 from tiger_pipeline.encoding.embedding_table import vectors_of_items
@@ -171,20 +171,21 @@ class _Validation:
         """Metrics by name; see `evaluation.protocol.make_validator`."""
         if not isinstance(model, DenseGenerator):
             return self._validate_codes(recommender_of(model, self._semantic_ids, self._evaluation))
-        seed = self._training.seed
-        sample = validation_sample(self._sequences, self._training.validation_users, seed)
-        return measure_fusion(self._fused(model), *sample, seed, self._is_established())
+        return measure_fusion(*self._to_fit(model, self._training.validation_users))
 
     def fusion_of(self, model: DenseGenerator) -> FusionNetwork:
         """A fusion of its scores, fitted to the validation targets of `fusion_users` users."""
-        seed = self._training.seed
-        sample = validation_sample(self._sequences, model.config.fusion_users, seed)
-        return fit_fusion(self._fused(model), *sample, seed, self._is_established()).network
+        return fit_fusion(*self._to_fit(model, model.config.fusion_users)).network
 
-    def _is_established(self) -> np.ndarray:
-        """bool[n_items], True for items that the filter keeps by their training alone."""
-        items = self._sequences.training().items
-        return np.bincount(items, minlength=self._sequences.n_items) >= self._item_core
+    def _to_fit(
+        self, model: DenseGenerator, n_users: int
+    ) -> tuple[FusedRecommender, Histories, np.ndarray, int, np.ndarray]:
+        """The arguments of `fit_fusion`: it learns from what the filter keeps by training alone."""
+        seed = self._training.seed
+        histories, targets = validation_sample(self._sequences, n_users, seed)
+        trained = self._sequences.training().items
+        interactions = np.bincount(trained, minlength=self._sequences.n_items)
+        return self._fused(model), histories, targets, seed, interactions >= self._item_core
 
     def _fused(self, model: DenseGenerator) -> FusedRecommender:
         if self._priors is None:
