@@ -52,18 +52,20 @@ def write_report(directory: Path, inputs: ReportInputs) -> None:
 
 
 def compare_with_others(inputs: ReportInputs) -> list[PairedComparison]:
-    """The variant against every other model on the headline split, at the headline cutoff.
+    """The variant against every other model on its headline split, at the headline cutoff.
+
+    Models that were not measured on that split (`evaluation.splits` was another) are left out.
 
     Raises:
         ArtifactMismatchError: a model has no ranks, or of other users.
     """
     values = MetricValues(inputs.metrics)
-    split, k = values.headline_split, values.headline_cutoff
+    split, k = values.headline_split(inputs.variant), values.headline_cutoff
     ranks = PerUserRanks(inputs.ranks)
     return [
         ranks.compare(inputs.variant, other, split, seen, metric, k)
         for seen in SEEN
-        for other in values.models
+        for other in values.models_on(split)
         if other != inputs.variant
         for metric in METRIC_TITLES
     ]
@@ -147,10 +149,11 @@ def read_metrics(directory: Path) -> "pa.Table":
 
 def _accuracy_picture(inputs: ReportInputs) -> bytes:
     values = MetricValues(inputs.metrics)
-    split, k = values.headline_split, values.headline_cutoff
+    split, k = values.headline_split(inputs.variant), values.headline_cutoff
     panels = {
         f"{title}@{k}": {
-            model: values.get(model, split, "masked", metric, k) for model in values.models
+            model: values.get(model, split, "masked", metric, k)
+            for model in values.models_on(split)
         }
         for metric, title in METRIC_TITLES.items()
     }

@@ -90,7 +90,7 @@ def render_page(
 
 
 def _cards(inputs: ReportInputs, values: MetricValues) -> str:
-    split, k = values.headline_split, values.headline_cutoff
+    split, k = values.headline_split(inputs.variant), values.headline_cutoff
     cards = []
     for metric, seen in (("ndcg", "masked"), ("hit_rate", "masked"), ("ndcg", "kept")):
         value = values.get(inputs.variant, split, seen, metric, k)
@@ -114,7 +114,7 @@ def _cards(inputs: ReportInputs, values: MetricValues) -> str:
 
 
 def _accuracy(inputs: ReportInputs, values: MetricValues) -> str:
-    first = values.headline_split
+    first = values.headline_split(inputs.variant)
     splits = [first, *(split for split in values.splits if split != first)]
     explanation = note(
         "HR@k: share of users whose next item is among the first k. NDCG@k: the same, each hit "
@@ -128,12 +128,11 @@ def _accuracy_table(inputs: ReportInputs, values: MetricValues, split: str) -> s
     rows = []
     for seen in SEEN:
         rows.append(group_row(f"Seen items {seen}", 1 + len(columns)))
-        every = {
-            model: [values.get(model, split, seen, metric, k) for metric, k in columns]
-            for model in values.models
-        }
         # Baselines and variant may have been measured with other `evaluation.splits`.
-        cells = {model: known for model, known in every.items() if set(known) != {None}}
+        cells = {
+            model: [values.get(model, split, seen, metric, k) for metric, k in columns]
+            for model in values.models_on(split)
+        }
         best = [max(value or 0 for value in column) for column in zip(*cells.values(), strict=True)]
         for model, numbers in cells.items():
             is_best = [0 < (value or 0) == top for value, top in zip(numbers, best, strict=True)]

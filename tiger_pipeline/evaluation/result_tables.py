@@ -141,6 +141,7 @@ class MetricValues:
         self.cutoffs = sorted({row["k"] for row in rows})
         self.searches = {row["model"]: row["search"] for row in rows}
         self._users = {row["split"]: row["users"] for row in rows}
+        self._measured = {(row["model"], row["split"]) for row in rows}
 
     def get(self, model: str, split: str, seen: str, metric: str, k: int) -> float | None:
         """The value, or None where it was not measured."""
@@ -150,10 +151,18 @@ class MetricValues:
         """Number of targets of a split."""
         return self._users[split]
 
-    @property
-    def headline_split(self) -> str:
-        """The split that is reported first: test where it was measured."""
-        return "test" if "test" in self.splits else self.splits[-1]
+    def models_on(self, split: str) -> list[str]:
+        """The models that were measured on a split, in the order of the table."""
+        return [model for model in self.models if (model, split) in self._measured]
+
+    def headline_split(self, model: str | None = None) -> str:
+        """The split that is reported first: test where it was measured.
+
+        Args:
+            model: the one whose measurements count; None: those of all.
+        """
+        splits = [s for s in self.splits if model is None or (model, s) in self._measured]
+        return "test" if "test" in splits else splits[-1]
 
     @property
     def headline_cutoff(self) -> int:

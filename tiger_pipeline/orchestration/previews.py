@@ -64,18 +64,21 @@ def picture_preview(png: bytes, title: str) -> dg.MetadataValue:
     return dg.MetadataValue.md(picture_markdown(png, title))
 
 
-def metrics_preview(metrics) -> dg.MetadataValue:
-    """Test values of a long metrics table, one row a model and a treatment of seen items."""
+def metrics_preview(metrics, model=None) -> dg.MetadataValue:
+    """A long metrics table on its headline split, one row a model and a treatment of seen items.
+
+    `model` is the one whose headline split it is; None: that of all of them.
+    """
     from tiger_pipeline.evaluation.result_tables import MetricValues
 
     values = MetricValues(metrics)
-    split = values.headline_split
+    split = values.headline_split(model)
     names = [(metric, k) for metric in ("hit_rate", "ndcg") for k in values.cutoffs]
     lines = [
         "| model | seen items | " + " | ".join(f"{metric}@{k}" for metric, k in names) + " |",
         "| --- | --- |" + " ---: |" * len(names),
     ]
-    for model in values.models:
+    for model in values.models_on(split):
         for seen in ("masked", "kept"):
             cells = (values.get(model, split, seen, metric, k) or 0.0 for metric, k in names)
             lines.append(f"| {model} | {seen} | " + " | ".join(f"{c:.4f}" for c in cells) + " |")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -6,6 +7,7 @@ import pytest
 
 from tiger_pipeline.errors import ArtifactError, ArtifactMismatchError
 from tiger_pipeline.evaluation.report import (
+    REPORT_PAGE,
     compare_with_others,
     draw_pictures,
     read_metrics,
@@ -100,6 +102,26 @@ def test_baselines_of_other_users_are_refused(inputs):
     )
     with pytest.raises(ArtifactMismatchError, match=r"'popularity' cannot be compared.*'user7'"):
         compare_with_others(report_inputs(ranks=fewer))
+
+
+def test_a_variant_without_test_values_is_compared_on_what_it_was_measured_on(tmp_path, inputs):
+    split, model = pc.field("split"), pc.field("model")
+    # The variant on validation targets alone, one baseline on test targets alone.
+    left_out = ((model == inputs.variant) & (split == "test")) | (
+        (model == "random_ranking") & (split == "valid")
+    )
+    partial = replace(
+        inputs, metrics=inputs.metrics.filter(~left_out), ranks=inputs.ranks.filter(~left_out)
+    )
+    compared = compare_with_others(partial)
+    assert {(c.split, c.other) for c in compared} == {
+        ("valid", "popularity"),
+        ("valid", "item_transition_knn"),
+    }
+    write_report(tmp_path, partial)
+    page = (tmp_path / REPORT_PAGE).read_text()
+    assert "Validation NDCG@10, seen masked" in page
+    assert "Test NDCG@10, seen masked" not in page
 
 
 def test_a_report_without_training_or_codes(tmp_path, inputs):

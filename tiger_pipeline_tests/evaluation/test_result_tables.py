@@ -26,12 +26,25 @@ def test_values_are_found_by_all_that_they_depend_on():
         ["valid", "test"],
         [5, 10],
     )
-    assert (values.headline_split, values.headline_cutoff) == ("test", 10)
+    assert (values.headline_split(), values.headline_cutoff) == ("test", 10)
+
+
+def test_the_headline_split_of_a_model_is_one_that_it_was_measured_on():
+    values = MetricValues(
+        pa.concat_tables(
+            [
+                metrics_table("a", VALID, [("ndcg", 10, 0.1)]),
+                metrics_table("b", TEST, [("ndcg", 10, 0.3)]),
+            ]
+        )
+    )
+    assert [values.headline_split(model) for model in ("a", "b", None)] == ["valid", "test", "test"]
+    assert (values.models_on("valid"), values.models_on("test")) == (["a"], ["b"])
 
 
 def test_headline_without_test_split_or_cutoff_10():
     values = MetricValues(metrics_table("a", VALID, [("ndcg", 3, 0.1), ("ndcg", 50, 0.2)]))
-    assert (values.headline_split, values.headline_cutoff) == ("valid", 50)
+    assert (values.headline_split(), values.headline_cutoff) == ("valid", 50)
 
 
 def test_ranks_of_users():

@@ -42,7 +42,7 @@ def baseline_metrics(
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(artifacts.location(directory)),
-            "test": metrics_preview(metrics),
+            "values": metrics_preview(metrics),
         }
     )
 
@@ -102,7 +102,7 @@ def sasrec_baseline(
             "best_epoch": best_epoch,
             "epochs": len(history),
             "seconds": round(description["seconds"], 1),
-            "test": metrics_preview(metrics),
+            "values": metrics_preview(metrics),
             "curves": picture_preview(training_curves(history, best_epoch), "Training"),
         }
     )
@@ -161,7 +161,7 @@ def metrics(
             "report": dg.MetadataValue.url(artifacts.link(directory, "report.html")),
             "path": dg.MetadataValue.path(artifacts.location(directory)),
             **{name: value for name, value in headline.items() if value is not None},
-            "test": metrics_preview(measured),
+            "values": metrics_preview(measured, partition.variant),
             **{
                 path.stem: picture_preview(path.read_bytes(), path.stem)
                 for path in sorted(directory.glob("*.png"))
