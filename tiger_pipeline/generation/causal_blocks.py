@@ -100,6 +100,10 @@ class Block(nn.Module):
         attended, keys_values = self.attention(self.norm_attention(x))
         return self._add(x, attended), keys_values
 
+
+class ExtendableBlock(Block):
+    """A `Block` for generators whose beams go through the blocks, a position a code."""
+
     def extend(
         self, x: Tensor, history: KeysValues, padding: Tensor, own: KeysValues
     ) -> tuple[Tensor, KeysValues]:

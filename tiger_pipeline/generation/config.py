@@ -57,8 +57,15 @@ class ItemDecoderConfig(CausalTransformerConfig):
         description="Share of items that a training step knows by codes and text only, so that "
         "items without an embedding of their own can be recommended.",
     )
+    smoothing_share: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Share of averages over the recent past in what a block adds; the rest is "
+        "attention.",
+    )
     following_dropout: float = Field(
-        0.5,
+        0.7,
         ge=0,
         lt=1,
         description="Dropout of the vectors that learn by heart what follows an item.",

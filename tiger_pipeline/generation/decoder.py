@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.generation.causal_blocks import Block, KeysValues
+from tiger_pipeline.generation.causal_blocks import ExtendableBlock, KeysValues
 from tiger_pipeline.generation.config import DecoderConfig
 from tiger_pipeline.generation.generator import Batch, Generator
 from tiger_pipeline.generation.token_batches import TokenBatch, TokenExamples
@@ -49,7 +49,7 @@ class Decoder(Generator):
         # One position more than the history: that of the item that comes after it.
         self.position_embedding = nn.Embedding(config.history_items + 1, config.width)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(ExtendableBlock(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
         self.code_bias = nn.Parameter(torch.zeros(tokenizer.vocabulary.size))
         self.apply(self._initialize)
@@ -117,9 +117,9 @@ class Decoder(Generator):
             total = total + F.cross_entropy(logits.float(), codes, reduction="sum")
         return total / batch.n_targets
 
-    def layers(self) -> list[Block]:
+    def layers(self) -> list[ExtendableBlock]:
         """The blocks, from the bottom up."""
-        return [block for block in self.blocks if isinstance(block, Block)]
+        return [block for block in self.blocks if isinstance(block, ExtendableBlock)]
 
     def encode(self, batch: Batch) -> "DecoderPrefixes":
         """Run each user's history through the network once."""

@@ -30,7 +30,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tiger_pipeline.catalog.sequences import Histories
-from tiger_pipeline.generation.causal_blocks import Block
 from tiger_pipeline.generation.code_head import CodeHead
 from tiger_pipeline.generation.config import ItemDecoderConfig
 from tiger_pipeline.generation.full_softmax import full_softmax_loss
@@ -38,6 +37,7 @@ from tiger_pipeline.generation.generator import Batch, DenseGenerator
 from tiger_pipeline.generation.item_batches import ItemBatch, ItemExamples
 from tiger_pipeline.generation.item_catalog import ItemCatalog
 from tiger_pipeline.generation.prefix_keys import add_child_scores, prefix_keys
+from tiger_pipeline.generation.smoothed_blocks import SmoothedBlock
 from tiger_pipeline.generation.tokens import BEGIN
 from tiger_pipeline.generation.windows import most_recent, training_windows
 from tiger_pipeline.semantic_ids.table import SemanticIds
@@ -79,7 +79,9 @@ class ItemDecoder(DenseGenerator):
         self.text_projection = nn.Linear(text_embeddings.shape[1], width, bias=False)
         self.position_embedding = nn.Embedding(config.history_items + 1, width)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(
+            SmoothedBlock(config, config.smoothing_share) for _ in range(config.blocks)
+        )
         self.norm = nn.LayerNorm(width)
         self.following_embedding = nn.Embedding(self.n_items, width)
         self.following_dropout = nn.Dropout(config.following_dropout)
