@@ -9,13 +9,14 @@ position predicts the next item twice:
 - the dense head scores all items at once by the cosine of context and item vector over a learned
   temperature, trained by the full softmax over the catalog.
 
-Beside the blocks, a context holds what tends to follow the last items: a second learned vector an
-item, summed with weights that fall with age. So a pair of items that was seen once or twice can be
-learned by heart without passing through attention, as in a factorized Markov chain.
+The blocks are `SmoothedBlock`s: averages over the recent past stand beside attention. Beside them,
+a context holds what tends to follow the last items: a second learned vector an item, summed with weights that fall with age. So a pair of items that was seen once or
+twice can be learned by heart without passing through attention, as in a factorized Markov chain.
 
 A position an item instead of one a code makes the sequences three to four times shorter than a
 `Decoder`'s. Sources of the parts: SASRec (Kang & McAuley 2018, arXiv:1808.09781) with full
-cross-entropy; generation and dense retrieval by one network as in LIGER (Yang et al. 2024,
+cross-entropy; a filter beside attention as in BSARec (Shin et al. 2024, arXiv:2312.10325), but a
+causal one; generation and dense retrieval by one network as in LIGER (Yang et al. 2024,
 arXiv:2411.18814) and COBRA (Yang et al. 2025, arXiv:2503.02453); Markov chains in factors
 (FPMC, Rendle et al. 2010) over several last items (Fossil, He & McAuley 2016, arXiv:1609.09152).
 """
