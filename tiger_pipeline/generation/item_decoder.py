@@ -10,8 +10,9 @@ position predicts the next item twice:
   temperature, trained by the full softmax over the catalog.
 
 The blocks are `SmoothedBlock`s: averages over the recent past stand beside attention. Beside them,
-a context holds what tends to follow the last items: a second learned vector an item, summed with weights that fall with age. So a pair of items that was seen once or
-twice can be learned by heart without passing through attention, as in a factorized Markov chain.
+a context holds what tends to follow the last items: a second learned vector an item, summed with
+weights that fall with age. So a pair of items that was seen once or twice can be learned by heart
+without passing through attention, as in a factorized Markov chain.
 
 A position an item instead of one a code makes the sequences three to four times shorter than a
 `Decoder`'s. Sources of the parts: SASRec (Kang & McAuley 2018, arXiv:1808.09781) with full
