@@ -151,13 +151,13 @@ def some_texts(count: int, seed: int = 0) -> list[str]:
 
 def texts_table(texts: list[str]) -> pa.Table:
     """The `item_texts` of items i0, i1, …"""
-    return pa.table(
-        {
-            "item_id": [f"i{index}" for index in range(len(texts))],
-            "text": pa.array(texts, pa.string()),
-            "text_hash": [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts],
-        }
-    )
+    columns = {
+        "item_id": [f"i{index}" for index in range(len(texts))],
+        "text": texts,
+        "text_hash": [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts],
+    }
+    # Typed, as the artifact is: columns without a row would have none otherwise.
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
 
 class CountingEncoder:

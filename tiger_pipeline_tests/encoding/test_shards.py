@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tiger_pipeline.encoding.embed import embed_item_texts
@@ -16,6 +16,7 @@ def shard_of(text_hash: str, of: int) -> int:
     return int(text_hash[:8], 16) % of
 
 
+@example(n_texts=0, of=1, parts=2)
 @given(n_texts=st.integers(0, 40), of=st.integers(1, 9), parts=st.integers(1, 4))
 @settings(max_examples=30, deadline=None)
 def test_every_text_is_in_the_shard_of_its_hash(n_texts: int, of: int, parts: int) -> None:
