@@ -39,7 +39,7 @@ from tiger_pipeline.generation.generator import Batch, DenseGenerator
 from tiger_pipeline.generation.item_batches import ItemBatch, ItemExamples
 from tiger_pipeline.generation.item_catalog import ItemCatalog
 from tiger_pipeline.generation.prefix_keys import add_child_scores, prefix_keys
-from tiger_pipeline.generation.smoothed_blocks import SmoothedBlock
+from tiger_pipeline.generation.smoothed_blocks import SmoothedBlock, weights_by_age
 from tiger_pipeline.generation.tokens import BEGIN
 from tiger_pipeline.generation.windows import most_recent, training_windows
 from tiger_pipeline.semantic_ids.table import SemanticIds
@@ -171,9 +171,8 @@ class ItemDecoder(DenseGenerator):
         if known is not None:
             vectors = vectors * known.unsqueeze(-1)
         vectors = F.pad(vectors, (0, 0, 0, self.n_cold_items))
-        place = torch.arange(items.shape[1], device=items.device)
-        age = place.unsqueeze(1) - place
-        weights = torch.sigmoid(self.following_decay) ** age.clamp(min=0) * (age >= 0)
+        decay = torch.sigmoid(self.following_decay)
+        weights = weights_by_age(items.shape[1], decay, items.device)
         return weights @ self.following_dropout(F.embedding(items, vectors))
 
     def dense_queries(self, contexts: Tensor) -> Tensor:

@@ -18,17 +18,26 @@ DECAYS = (0.5, 0.8, 0.95, 1.0)
 """Weight of a position one step older; each holds for its share of the channels."""
 
 
+def weights_by_age(length: int, decay: float | Tensor, device: torch.device) -> Tensor:
+    """By which position p takes in positions q ≤ p: decay^(p − q) in [p, q], 0 where q is later.
+
+    Returns:
+        float32[length, length].
+    """
+    place = torch.arange(length, device=device)
+    age = place.unsqueeze(1) - place
+    return decay ** age.clamp(min=0) * (age >= 0)
+
+
 def causal_means(x: Tensor) -> Tensor:
     """Means over each position and those before it: x [B, L, width] → the same shape.
 
     At position p, channel c is Σ_a d^a · x[p − a, c] / Σ_a d^a over the ages a = 0 … p, where d is
     the channel's of `DECAYS`.
     """
-    place = torch.arange(x.shape[1], device=x.device)
-    age = place.unsqueeze(1) - place
     means = []
     for decay, channels in zip(DECAYS, x.tensor_split(len(DECAYS), dim=-1), strict=True):
-        weights = decay ** age.clamp(min=0) * (age >= 0)
+        weights = weights_by_age(x.shape[1], decay, x.device)
         means.append((weights / weights.sum(1, keepdim=True)).to(x.dtype) @ channels)
     return torch.cat(means, dim=-1)
 

@@ -64,15 +64,15 @@ def picture_preview(png: bytes, title: str) -> dg.MetadataValue:
     return dg.MetadataValue.md(picture_markdown(png, title))
 
 
-def metrics_preview(metrics, model=None) -> dg.MetadataValue:
+def metrics_preview(metrics, variant=None) -> dg.MetadataValue:
     """A long metrics table on its headline split, one row a model and a treatment of seen items.
 
-    `model` is the one whose headline split it is; None: that of all of them.
+    `variant` is the model whose headline split it is; None: that of all of them.
     """
     from tiger_pipeline.evaluation.result_tables import MetricValues
 
     values = MetricValues(metrics)
-    split = values.headline_split(model)
+    split = values.headline_split(variant)
     names = [(metric, k) for metric in ("hit_rate", "ndcg") for k in values.cutoffs]
     lines = [
         "| model | seen items | " + " | ".join(f"{metric}@{k}" for metric, k in names) + " |",

@@ -22,7 +22,7 @@ def test_means_follow_their_definition(length: int, width: int, seed: int) -> No
     decays = np.concatenate(
         [
             np.full(len(part), d)
-            for d, part in zip(DECAYS, np.array_split(range(width), 4), strict=True)
+            for d, part in zip(DECAYS, np.array_split(range(width), len(DECAYS)), strict=True)
         ]
     )
     found = causal_means(torch.from_numpy(x)).numpy()
