@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 DEVICE_VARIABLE = "TIGER_DEVICE"
 """Environment variable that chooses the device: `cpu`, `cuda`, or `cuda:N`."""
 
+PRECISION_VARIABLE = "TIGER_PRECISION"
+"""Environment variable that chooses the precision of networks: `float32` or `bfloat16`."""
+
+_PRECISIONS = ("float32", "bfloat16")
 _DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
 _CUDA_STEPS_BETWEEN_READS = 32
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED")
@@ -107,24 +111,43 @@ def cpu() -> ComputeDevice:
 def choose_device() -> ComputeDevice:
     """What `TIGER_DEVICE` names; else CUDA where there is a GPU; else the processor.
 
-    A GPU computes in bfloat16 where its hardware does. float16 is never chosen: T5 encoders
-    overflow in it, and training would need loss scaling.
+    The precision is what `TIGER_PRECISION` names; else bfloat16 on a GPU whose hardware has it, and
+    float32 elsewhere. float16 is never chosen: T5 encoders overflow in it, and training would need
+    loss scaling.
 
     Raises:
-        ConfigurationError: `TIGER_DEVICE` is no device, or names a GPU that is not there.
+        ConfigurationError: `TIGER_DEVICE` is no device, or names a GPU that is not there, or
+            `TIGER_PRECISION` is no precision.
     """
     import torch
 
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     asked = requested_device()
-    if asked == "cpu" or (asked is None and not n_gpus):
-        return cpu()
-    device = torch.device(asked or "cuda")
-    if (device.index or 0) >= n_gpus:
+    on_cpu = asked == "cpu" or (asked is None and not n_gpus)
+    device = torch.device("cpu" if on_cpu else asked or "cuda")
+    if not on_cpu and (device.index or 0) >= n_gpus:
         raise ConfigurationError(f"{DEVICE_VARIABLE} is {asked!r}, but {_gpus(n_gpus)}")
-    # Older GPUs emulate bfloat16, several times slower than they compute in float32.
-    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    return ComputeDevice(device, torch.bfloat16 if has_bfloat16 else None)
+    precision = requested_precision()
+    if precision is None and not on_cpu:
+        # Older GPUs emulate bfloat16, several times slower than they compute in float32.
+        has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bfloat16" if has_bfloat16 else "float32"
+    return ComputeDevice(device, torch.bfloat16 if precision == "bfloat16" else None)
+
+
+def requested_precision() -> str | None:
+    """What `TIGER_PRECISION` asks for: `float32` or `bfloat16`; None where it is unset or empty.
+
+    Raises:
+        ConfigurationError: it is anything else.
+    """
+    asked = os.environ.get(PRECISION_VARIABLE, "").strip().lower()
+    if asked and asked not in _PRECISIONS:
+        raise ConfigurationError(
+            f"{PRECISION_VARIABLE} is {asked!r}. Set it to {' or '.join(_PRECISIONS)}, or unset it "
+            "to compute in bfloat16 on a GPU that has it, and in float32 elsewhere."
+        )
+    return asked or None
 
 
 def requested_device() -> str | None:

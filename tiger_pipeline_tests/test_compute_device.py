@@ -46,6 +46,7 @@ def test_device_and_precision_are_chosen(
 ):
     pretend(monkeypatch, gpus, bfloat16)
     monkeypatch.delenv("TIGER_DEVICE", raising=False)
+    monkeypatch.delenv("TIGER_PRECISION", raising=False)
     if asked is not None:
         monkeypatch.setenv("TIGER_DEVICE", asked)
     chosen = choose_device()
@@ -69,6 +70,33 @@ def test_a_device_that_is_not_there_is_named(
     pretend(monkeypatch, gpus)
     monkeypatch.setenv("TIGER_DEVICE", asked)
     with pytest.raises(ConfigurationError, match=message):
+        choose_device()
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "dtype"),
+    [
+        ("", 0, None),
+        ("float32", 0, None),
+        ("bfloat16", 0, torch.bfloat16),
+        ("float32", 1, None),
+        (" BFloat16", 1, torch.bfloat16),
+    ],
+)
+def test_the_precision_can_be_chosen(
+    monkeypatch: pytest.MonkeyPatch, asked: str, gpus: int, dtype: torch.dtype | None
+):
+    pretend(monkeypatch, gpus, bfloat16=False)
+    monkeypatch.delenv("TIGER_DEVICE", raising=False)
+    monkeypatch.setenv("TIGER_PRECISION", asked)
+    assert choose_device().autocast_dtype == dtype
+
+
+def test_a_precision_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TIGER_PRECISION", "float16")
+    with pytest.raises(
+        ConfigurationError, match="TIGER_PRECISION is 'float16'. Set it to float32 or bfloat16"
+    ):
         choose_device()
 
 

@@ -22,6 +22,7 @@ class CatalogCounts:
         low_ratings: interactions dropped by the rating threshold.
         duplicates: interactions dropped because their user has another with the same item.
         outside_core: interactions dropped by the k-core.
+        held_back: interactions left out of a rehearsal: the test targets of the real run.
         users: users of the catalog.
         items: items of the catalog.
         interactions: interactions of the catalog.
@@ -45,6 +46,7 @@ class CatalogCounts:
     low_ratings: int
     duplicates: int
     outside_core: int
+    held_back: int
     users: int
     items: int
     interactions: int

@@ -15,7 +15,7 @@ import pandas as pd
 from tiger_pipeline.catalog import splits
 from tiger_pipeline.catalog.arrivals import read_arrivals, with_arrivals
 from tiger_pipeline.catalog.artifacts import Catalog, CatalogCounts
-from tiger_pipeline.catalog.config import DataConfig, GlobalTimeConfig
+from tiger_pipeline.catalog.config import DataConfig, GlobalTimeConfig, LeaveOneOutConfig
 from tiger_pipeline.catalog.filters import at_least_rating, k_core
 from tiger_pipeline.catalog.raw import RawCatalog
 from tiger_pipeline.catalog.readers.source import read_source, resolve_folder
@@ -52,6 +52,7 @@ def catalog_from_raw(raw: RawCatalog, config: DataConfig) -> Catalog:
     source, user_ids = _index(raw)
     kept, dropped = _filter(source, config)
     tied = splits.count_tied(kept.users, kept.timestamps)
+    n_filtered = len(kept)
     kept = _split(kept, config)
 
     n_interactions = np.bincount(kept.items, minlength=len(raw.items))
@@ -71,6 +72,7 @@ def catalog_from_raw(raw: RawCatalog, config: DataConfig) -> Catalog:
             source_interactions=len(source),
             unlisted_items=raw.unlisted_items,
             **dropped,
+            held_back=n_filtered - len(kept),
             users=kept.n_users,
             items=int(in_catalog.sum()),
             interactions=len(kept),
@@ -148,7 +150,7 @@ def _refuse_changed_splits(dropped: dict[str, int]) -> None:
 
 
 def _split(rows: InteractionRows, config: DataConfig) -> InteractionRows:
-    """Break ties and assign splits."""
+    """Break ties and assign splits; without the interactions that a rehearsal must not see."""
     if config.split.tie_break == "shuffle":
         if rows.timestamps is None:
             raise ConfigurationError(
@@ -159,24 +161,27 @@ def _split(rows: InteractionRows, config: DataConfig) -> InteractionRows:
         rows = rows.select(
             splits.chronological_order(rows.users, rows.timestamps, rows.splits, generator)
         )
-    assigned = (
-        _split_by_time(rows, config.split)
-        if isinstance(config.split, GlobalTimeConfig)
-        else _leave_one_out(rows, config.split.min_history)
-    )
-    return dataclasses.replace(rows, splits=assigned)
+    if isinstance(config.split, GlobalTimeConfig):
+        return dataclasses.replace(rows, splits=_split_by_time(rows, config.split))
+    return _leave_one_out(rows, config.split)
 
 
-def _leave_one_out(rows: InteractionRows, min_history: int) -> np.ndarray:
+def _leave_one_out(rows: InteractionRows, config: LeaveOneOutConfig) -> InteractionRows:
     assigned = rows.splits
     if assigned is None:
-        assigned = splits.leave_one_out(rows.users, min_history)
+        assigned = splits.leave_one_out(rows.users, config.min_history)
+    needed = config.min_history
+    if config.rehearsal:
+        rows = rows.select(assigned != SPLITS.index("test"))
+        assigned = splits.leave_one_out(rows.users, config.min_history)
+        needed += 1
     if SPLITS.index("test") not in assigned:
         raise InputError(
-            f"No user has {min_history} interactions (data.split.min_history), so there is nothing "
-            "to evaluate on."
+            f"No user has {needed} interactions (data.split.min_history"
+            f"{' and the one that a rehearsal leaves out' if config.rehearsal else ''}), so there "
+            "is nothing to evaluate on."
         )
-    return assigned
+    return dataclasses.replace(rows, splits=assigned)
 
 
 def _split_by_time(rows: InteractionRows, config: GlobalTimeConfig) -> np.ndarray:

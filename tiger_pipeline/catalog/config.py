@@ -3,9 +3,17 @@
 import re
 from datetime import date
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from tiger_pipeline.strict_config import StrictConfig
 
@@ -114,11 +122,25 @@ class LeaveOneOutConfig(TieConfig):
         description="Users with fewer interactions take part in training only. FreeRec's "
         "`_LOU` datasets correspond to 4.",
     )
+    rehearsal: bool = Field(
+        False,
+        description="Leave out every user's test target first: the validation target is then the "
+        "test target, the last training interaction the validation target. Choose settings on "
+        "such a dataset; what is left out stays unseen for the final test.",
+    )
 
     @property
     def holdout(self) -> str:
         """How targets are chosen, as every measured value carries it."""
-        return self.kind
+        return f"{self.kind} (rehearsal)" if self.rehearsal else self.kind
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_off(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Runs are grouped by dumps of their settings: older ones have no such key."""
+        values: dict[str, Any] = serialize(self)
+        if not self.rehearsal:
+            values.pop("rehearsal", None)
+        return values
 
 
 class GlobalTimeConfig(TieConfig):

@@ -5,7 +5,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tiger_pipeline.compute_device import DEVICE_VARIABLE, choose_device
+from tiger_pipeline.compute_device import (
+    DEVICE_VARIABLE,
+    PRECISION_VARIABLE,
+    choose_device,
+    requested_precision,
+)
 from tiger_pipeline.diagnosis.finding import Finding
 from tiger_pipeline.errors import ConfigurationError
 
@@ -39,11 +44,12 @@ def check_chosen_device() -> Finding:
     try:
         device = choose_device()
     except ConfigurationError as error:
-        asked = os.environ.get(DEVICE_VARIABLE, "")
-        return Finding(_AREA, "will use", f"{DEVICE_VARIABLE}={asked}", "error", str(error))
+        variables = (DEVICE_VARIABLE, PRECISION_VARIABLE)
+        asked = ", ".join(f"{v}={os.environ[v]}" for v in variables if os.environ.get(v))
+        return Finding(_AREA, "will use", asked, "error", str(error))
     precision = str(device.autocast_dtype or "torch.float32").removeprefix("torch.")
     found = f"{device.device} in {precision}"
-    if device.is_cpu or device.autocast_dtype is not None:
+    if device.is_cpu or device.autocast_dtype is not None or requested_precision():
         return Finding(_AREA, "will use", found)
     advice = "This GPU has no bfloat16: networks run in float32, slower and in more memory."
     return Finding(_AREA, "will use", found, "warning", advice)

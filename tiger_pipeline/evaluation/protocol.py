@@ -104,13 +104,16 @@ class EvaluationProtocol:
         }
 
     def _targets(self) -> str:
-        if self.holdout == "leave_one_out":
+        rehearsal = self.holdout == LeaveOneOutConfig(rehearsal=True).holdout
+        if rehearsal or self.holdout == LeaveOneOutConfig().holdout:
             target, history = {
                 "valid": ("last interaction but one", "the interactions before it"),
                 "test": ("last interaction", "all before it, the validation target included"),
             }[self.split]
-            return f"the {target} of each of {self.users:,} users; the history is {history} " + (
-                "(leave-one-out)."
+            before = ", after the real test targets were left out: a rehearsal" * rehearsal
+            return (
+                f"the {target} of each of {self.users:,} users; the history is {history} "
+                f"(leave-one-out{before})."
             )
         period, history = {
             "valid": ("validation", "the user's training interactions"),

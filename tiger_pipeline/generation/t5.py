@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.generation.config import T5Config
+from tiger_pipeline.generation.fast_dropout import FastDropout
 from tiger_pipeline.generation.generator import Batch, Generator
 from tiger_pipeline.generation.pair_batches import NO_CODE, PairBatch, PairExamples
 from tiger_pipeline.generation.t5_layers import (
@@ -53,7 +54,7 @@ class T5(Generator):
         self.decoder_positions = PositionBias(config.heads, bidirectional=False)
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
         self.decoder_norm = norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = FastDropout(config.dropout)
         self._initialize()
 
     def _initialize(self) -> None:

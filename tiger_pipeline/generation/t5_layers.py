@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tiger_pipeline.generation.config import T5Config
+from tiger_pipeline.generation.fast_dropout import FastDropout
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values of one attention, of the same shape."""
@@ -68,7 +69,7 @@ class Attention(nn.Module):
         self.k = nn.Linear(config.width, inner, bias=False)
         self.v = nn.Linear(config.width, inner, bias=False)
         self.out = nn.Linear(inner, config.width, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = FastDropout(config.dropout)
 
     def _split(self, x: Tensor) -> Tensor:
         """[B, L, heads · head width] → [B, heads, L, head width]."""
@@ -122,7 +123,7 @@ class Mlp(nn.Sequential):
         super().__init__(
             nn.Linear(config.width, config.mlp_width, bias=False),
             nn.ReLU(),
-            nn.Dropout(config.dropout),
+            FastDropout(config.dropout),
             nn.Linear(config.mlp_width, config.width, bias=False),
         )
 
@@ -141,7 +142,7 @@ class EncoderLayer(nn.Module):
         self.attention = Attention(config)
         self.norm_mlp = norm(config)
         self.mlp = Mlp(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = FastDropout(config.dropout)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """X [B, L, width] of the same shape; bias as in `Attention.forward`."""
@@ -162,7 +163,7 @@ class DecoderLayer(nn.Module):
         self.history_attention = Attention(config)
         self.norm_mlp = norm(config)
         self.mlp = Mlp(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = FastDropout(config.dropout)
 
     def _add(self, x: Tensor, attended: Tensor, history: KeysValues, padding: Tensor) -> Tensor:
         x = x + self.dropout(attended)

@@ -82,7 +82,7 @@ def test_a_small_catalog_by_hand(tmp_path: Path) -> None:
     assert catalog.items.schema.field("n_interactions").type == pa.int32()
     assert catalog.counts.as_dict() == {
         "source_users": 2, "source_items": 3, "source_interactions": 5, "unlisted_items": 0,
-        "low_ratings": 0, "duplicates": 0, "outside_core": 0,
+        "low_ratings": 0, "duplicates": 0, "outside_core": 0, "held_back": 0,
         "users": 2, "items": 3, "interactions": 5,
         "train_interactions": 3, "valid_interactions": 1, "test_interactions": 1,
         "other_interactions": 0, "users_without_test_target": 1,
@@ -229,12 +229,39 @@ def test_a_time_split_needs_timestamps_and_no_splits_of_the_source(tmp_path: Pat
         )
 
 
+def test_a_rehearsal_sees_no_real_test_target() -> None:
+    events = [("u", f"i{item}", item) for item in range(5)]
+    events += [("v", f"i{item}", item) for item in range(3)] + [("w", "i5", 1), ("w", "i0", 2)]
+    catalog = catalog_from_raw(raw(events), config(split={"rehearsal": True}))
+    assert rows(catalog, "user_id", "item_id", "position", "split") == [
+        ("u", "i0", 0, "train"), ("u", "i1", 1, "train"), ("u", "i2", 2, "valid"),
+        ("u", "i3", 3, "test"),
+        ("v", "i0", 0, "train"), ("v", "i1", 1, "train"),
+        ("w", "i5", 0, "train"), ("w", "i0", 1, "train"),
+    ]  # fmt: skip
+    # Only v's and u's last interactions are targets of the real run: w is too short for one.
+    assert catalog.counts.held_back == 2
+    assert "i4" not in catalog.items["item_id"].to_pylist()
+
+
+def test_a_rehearsal_of_a_source_with_splits_of_its_own(tmp_path: Path) -> None:
+    folder = write(tmp_path, FREEREC)
+    settings = data(folder, "freerec", duplicates="keep", split={"rehearsal": True})
+    catalog = build_catalog(settings, tmp_path)
+    assert rows(catalog, "user_id", "item_id", "split") == [
+        ("0", "0", "train"), ("0", "1", "valid"), ("0", "2", "test"), ("1", "2", "train"),
+    ]  # fmt: skip
+
+
 def test_nothing_left_and_nothing_to_evaluate() -> None:
     source = raw([("u", "i0", 0), ("u", "i1", 1), ("v", "i2", 0)])
     with pytest.raises(InputError, match="drops the other 3"):
         catalog_from_raw(source, config(filter="550_LOU"))
-    with pytest.raises(InputError, match="min_history"):
+    with pytest.raises(InputError, match=r"No user has 3 interactions \(data\.split\.min_history\)"):
         catalog_from_raw(source, config())
+    three = raw([("u", f"i{item}", item) for item in range(3)])
+    with pytest.raises(InputError, match="No user has 4 .* the one that a rehearsal leaves out"):
+        catalog_from_raw(three, config(split={"rehearsal": True}))
 
 
 def test_an_item_that_is_not_listed_is_named() -> None:
@@ -262,7 +289,9 @@ def test_fractions_of_a_second_decide_the_order_but_are_not_stored() -> None:
     ),
     st.sampled_from(["first", "last", "keep"]),
     st.sampled_from(["source", "shuffle"]),
-    st.sampled_from([{}, {"kind": "global_time", "valid_from": 0.4, "test_from": 0.7}]),
+    st.sampled_from(
+        [{}, {"rehearsal": True}, {"kind": "global_time", "valid_from": 0.4, "test_from": 0.7}]
+    ),
     st.integers(0, 3),
 )
 @settings(max_examples=80, deadline=None)
@@ -280,11 +309,15 @@ def test_every_catalog_passes_its_checks(events, duplicates, tie_break, split, c
     assert check_items(items, interactions) == []
     assert check_interactions(interactions, items) == []
     assert check_no_target_in_training(interactions, items, duplicates == "keep") == []
-    if split:
+    if "kind" in split:
         assert check_no_future_in_training(interactions) == []
     counts = catalog.counts
     assert counts.source_interactions == (
-        counts.interactions + counts.low_ratings + counts.duplicates + counts.outside_core
+        counts.interactions
+        + counts.low_ratings
+        + counts.duplicates
+        + counts.outside_core
+        + counts.held_back
     )
     kept, given = Counter(rows(catalog, "user_id", "item_id", "timestamp")), Counter(events)
     assert kept <= given

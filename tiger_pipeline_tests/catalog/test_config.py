@@ -20,6 +20,15 @@ def test_the_studys_filter_names(name: str, cores: tuple[int, int, float]) -> No
     assert FilterConfig.from_name(name) == config.filter
 
 
+def test_a_rehearsal_says_so_and_what_is_none_is_dumped_as_before() -> None:
+    data = {"source": {"path": "x"}}
+    plain = DataConfig.model_validate(data).split
+    rehearsal = DataConfig.model_validate({**data, "split": {"rehearsal": True}}).split
+    assert (plain.holdout, rehearsal.holdout) == ("leave_one_out", "leave_one_out (rehearsal)")
+    assert "rehearsal" not in plain.model_dump()
+    assert rehearsal.model_dump()["rehearsal"] is True
+
+
 @pytest.mark.parametrize("name", ["550", "55_LOU", "550_ROU", "101000_LOU", ""])
 def test_other_filter_names_are_refused(name: str) -> None:
     with pytest.raises(pydantic.ValidationError, match="550_LOU or 1000_LOU"):

@@ -54,9 +54,25 @@ def test_a_driver_that_torch_cannot_use_is_pointed_out(monkeypatch):
 def test_what_will_be_used(monkeypatch, asked, gpus, bfloat16, value, level):
     pretend(monkeypatch, gpus, bfloat16)
     monkeypatch.setenv("TIGER_DEVICE", asked)
+    monkeypatch.delenv("TIGER_PRECISION", raising=False)
     finding = check_chosen_device()
     assert (finding.value, finding.level) == (value, level)
     assert bool(finding.advice) == (level != "ok")
+
+
+@pytest.mark.parametrize(
+    ("asked", "value", "level"),
+    [
+        ("float32", "cuda in float32", "ok"),
+        ("float16", "TIGER_DEVICE=cuda, TIGER_PRECISION=float16", "error"),
+    ],
+)
+def test_a_precision_that_was_asked_for_is_no_shortcoming(monkeypatch, asked, value, level):
+    pretend(monkeypatch, gpus=1)
+    monkeypatch.setenv("TIGER_DEVICE", "cuda")
+    monkeypatch.setenv("TIGER_PRECISION", asked)
+    finding = check_chosen_device()
+    assert (finding.value, finding.level) == (value, level)
 
 
 @needs_gpu

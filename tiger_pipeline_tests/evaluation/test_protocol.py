@@ -204,6 +204,12 @@ class TestProtocolOfATable:
         assert "global_time (valid from 0.8, test from 0.9)" in words
         assert "leave-one-out" not in words
 
+    def test_of_a_rehearsal_says_that_it_is_one(self):
+        table = self.metrics("a", 9, LeaveOneOutConfig(rehearsal=True))
+        words = EvaluationProtocol.of(table, "test", "kept").in_words()
+        assert "last interaction of each of 5 users" in words
+        assert "(leave-one-out, after the real test targets were left out: a rehearsal)." in words
+
     def test_of_a_split_that_was_not_measured_is_refused(self):
         with pytest.raises(ArtifactMismatchError, match="hold no test values"):
             EvaluationProtocol.of(self.metrics("a", 9).slice(0, 3), "test", "masked")
