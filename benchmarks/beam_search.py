@@ -5,10 +5,11 @@ users with 20 items each, fresh weights, 20 beams. Two pairs of networks of the 
 same tokens: our decoder and GPT-2; our T5 and theirs, of the TIGER paper's size (4 + 4 layers, 6
 heads of 64, MLP 1,024), the same network weight for weight. On a processor most of their time is
 that of the network, which no search makes faster; so our default generator, `item_decoder`, whose
-beams cost no attention, is set against their T5 too.
+beams cost no attention, is set against their T5 too, which has about as many parameters.
 Times are of recommending as a whole, history included; of all runs, after one that does not count,
-the best counts. Then the search alone, its network replaced
-by ready-made log-probabilities: what the trie, the masks and the choice of the best cost a user.
+the best counts. `transformers` gets `--theirs` users in one batch: 256 as ours take 10 GiB.
+Then the search alone, its network replaced by ready-made log-probabilities: what the trie, the
+masks and the choice of the best cost a user.
 
     python -m benchmarks.beam_search [--users 512] [--theirs 16] [--beams 20] [--threads N]
 """
@@ -25,14 +26,10 @@ from torch import Tensor
 from tiger_pipeline.catalog.sequences import Histories
 from tiger_pipeline.compute_device import choose_device
 from tiger_pipeline.generation.beam_search import beam_search
-from tiger_pipeline.generation.config import (
-    DecoderConfig,
-    GeneratorConfig,
-    ItemDecoderConfig,
-    T5Config,
-)
+from tiger_pipeline.generation.config import DecoderConfig, ItemDecoderConfig, T5Config
 from tiger_pipeline.generation.exclusion import closed_states
 from tiger_pipeline.generation.factory import build_generator
+from tiger_pipeline.generation.generator import Generator
 from tiger_pipeline.generation.recommender import GeneratorRecommender
 from tiger_pipeline.generation.tokens import BEGIN, PAD, ItemTokenizer
 from tiger_pipeline.generation.trie_tensors import DenseTrie, SparseTrie
@@ -163,6 +160,12 @@ class Theirs:
         )
 
 
+def with_size(name: str, network: torch.nn.Module) -> str:
+    """The name and the number of parameters."""
+    millions = sum(weights.numel() for weights in network.parameters()) / 1e6
+    return f"{name} ({millions:.1f} M)"
+
+
 @dataclass
 class ReadyMade:
     """Prefixes whose log-probabilities cost nothing: always the same tensors."""
@@ -237,8 +240,7 @@ def main() -> None:
     text = np.random.default_rng(2).normal(size=(len(semantic_ids.item_ids), TEXT_WIDTH))
     text = text.astype(np.float32)
 
-    def our_rate(config: GeneratorConfig) -> float:
-        model = build_generator(config, semantic_ids, 0, text)
+    def our_rate(model: Generator) -> float:
         recommender = GeneratorRecommender(model, trie, arguments.beams, arguments.batch, device)
 
         def recommend() -> None:
@@ -260,11 +262,13 @@ def main() -> None:
 
         generate()
         rate = arguments.theirs / min(seconds_of(generate) for _ in range(arguments.repeats))
-        print(f"{f'transformers {name}':18} {rate:10,.1f} users a second")
+        print(f"{with_size(f'transformers {name}', network):28} {rate:10,.1f} users a second")
         for our_config in our_configs:
-            ours = our_rate(our_config)
+            model = build_generator(our_config, semantic_ids, 0, text)
+            ours = our_rate(model)
+            shown = with_size(f"ours, {our_config.kind}", model)
             times = f"{ours / rate:,.1f} × transformers {name}"
-            print(f"{f'ours, {our_config.kind}':18} {ours:10,.1f} users a second, {times}")
+            print(f"{shown:28} {ours:10,.1f} users a second, {times}")
 
     search_alone(
         trie, made_up_histories(semantic_ids, arguments.batch), arguments.beams, arguments.repeats
