@@ -95,7 +95,7 @@ def test_the_precision_can_be_chosen(
 def test_a_precision_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TIGER_PRECISION", "float16")
     with pytest.raises(
-        ConfigurationError, match="TIGER_PRECISION is 'float16'. Set it to float32 or bfloat16"
+        ConfigurationError, match=r"TIGER_PRECISION is 'float16'\. Set it to float32 or bfloat16"
     ):
         choose_device()
 

@@ -257,10 +257,12 @@ def test_nothing_left_and_nothing_to_evaluate() -> None:
     source = raw([("u", "i0", 0), ("u", "i1", 1), ("v", "i2", 0)])
     with pytest.raises(InputError, match="drops the other 3"):
         catalog_from_raw(source, config(filter="550_LOU"))
-    with pytest.raises(InputError, match=r"No user has 3 interactions \(data\.split\.min_history\)"):
+    with pytest.raises(
+        InputError, match=r"No user has 3 interactions \(data\.split\.min_history\)"
+    ):
         catalog_from_raw(source, config())
     three = raw([("u", f"i{item}", item) for item in range(3)])
-    with pytest.raises(InputError, match="No user has 4 .* the one that a rehearsal leaves out"):
+    with pytest.raises(InputError, match=r"No user has 4 .* the one that a rehearsal leaves out"):
         catalog_from_raw(three, config(split={"rehearsal": True}))
 
 
