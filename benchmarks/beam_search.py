@@ -7,7 +7,7 @@ heads of 64, MLP 1,024), the same network weight for weight. On a processor most
 that of the network, which no search makes faster; so our default generator, `item_decoder`, whose
 beams cost no attention, is set against their T5 too, which has about as many parameters.
 Times are of recommending as a whole, history included; of all runs, after one that does not count,
-the best counts. `transformers` gets `--theirs` users in one batch: 256 as ours take 10 GiB.
+the best counts. `transformers` gets `--theirs` users in one batch.
 Then the search alone, its network replaced by ready-made log-probabilities: what the trie, the
 masks and the choice of the best cost a user.
 
