@@ -35,6 +35,7 @@ Split = Literal["valid", "test"]
 Seen = Literal["masked", "kept"]
 
 _LEAVE_ONE_OUT = LeaveOneOutConfig()
+_REHEARSAL = LeaveOneOutConfig(rehearsal=True)
 SEEN: tuple[Seen, ...] = ("masked", "kept")
 """Items already in the history: never recommended, or candidates like all others."""
 
@@ -104,8 +105,8 @@ class EvaluationProtocol:
         }
 
     def _targets(self) -> str:
-        rehearsal = self.holdout == LeaveOneOutConfig(rehearsal=True).holdout
-        if rehearsal or self.holdout == LeaveOneOutConfig().holdout:
+        rehearsal = self.holdout == _REHEARSAL.holdout
+        if rehearsal or self.holdout == _LEAVE_ONE_OUT.holdout:
             target, history = {
                 "valid": ("last interaction but one", "the interactions before it"),
                 "test": ("last interaction", "all before it, the validation target included"),
