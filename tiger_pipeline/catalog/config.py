@@ -3,19 +3,17 @@
 import re
 from datetime import date
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Discriminator,
     Field,
-    SerializerFunctionWrapHandler,
     Tag,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
-from tiger_pipeline.strict_config import StrictConfig
+from tiger_pipeline.strict_config import StrictConfig, is_default
 
 # Five digits, such as 10100_LOU, leave only one reading: two for each core.
 _FILTER_NAME = re.compile(r"(?P<user>\d{1,2})(?P<item>\d|(?<=\d{2})\d{2})(?P<rating>\d)_LOU")
@@ -124,6 +122,7 @@ class LeaveOneOutConfig(TieConfig):
     )
     rehearsal: bool = Field(
         False,
+        exclude_if=is_default(False),
         description="Leave out every user's test target first: the validation target is then the "
         "test target, the last training interaction the validation target. Choose settings on "
         "such a dataset; what is left out stays unseen for the final test.",
@@ -133,14 +132,6 @@ class LeaveOneOutConfig(TieConfig):
     def holdout(self) -> str:
         """How targets are chosen, as every measured value carries it."""
         return f"{self.kind} (rehearsal)" if self.rehearsal else self.kind
-
-    @model_serializer(mode="wrap")
-    def _leave_out_what_is_off(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Runs are grouped by dumps of their settings: older ones have no such key."""
-        values: dict[str, Any] = serialize(self)
-        if not self.rehearsal:
-            values.pop("rehearsal", None)
-        return values
 
 
 class GlobalTimeConfig(TieConfig):

@@ -1,10 +1,10 @@
 """Settings of the generators and of their training."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
-from tiger_pipeline.strict_config import StrictConfig
+from tiger_pipeline.strict_config import StrictConfig, is_default
 
 
 class NetworkConfig(StrictConfig):
@@ -77,6 +77,7 @@ class ItemDecoderConfig(CausalTransformerConfig):
         1,
         ge=1,
         le=16,
+        exclude_if=is_default(1),
         description="Networks with first weights of their own that are trained side by side and "
         "answer together, by the mean of their log-probabilities. Time and memory grow with them.",
     )
@@ -86,14 +87,6 @@ class ItemDecoderConfig(CausalTransformerConfig):
         description="Users on whose validation targets the fusion of the scores is fitted (a "
         "seeded sample).",
     )
-
-    @model_serializer(mode="wrap")
-    def _leave_out_what_is_off(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """See `TrainingConfig`."""
-        values: dict[str, Any] = serialize(self)
-        if self.members == 1:
-            values.pop("members", None)
-        return values
 
 
 class T5Config(NetworkConfig):
@@ -126,6 +119,7 @@ class TrainingConfig(StrictConfig):
     tokens_per_micro_batch: int | None = Field(
         None,
         ge=16,
+        exclude_if=is_default(None),
         description="Padded tokens that a process computes at once where its share of a batch "
         "does not fit into memory: the parts' gradients are added up before the step. null: the "
         "whole share.",
@@ -149,18 +143,9 @@ class TrainingConfig(StrictConfig):
     patience: int = Field(4, ge=1, description="Validations without a better NDCG@10 to stop.")
     compile: bool = Field(
         False,
+        exclude_if=is_default(False),
         description="Compile the Transformer's layers (`torch.compile`). Takes a minute or more at "
         "first and needs a C++ compiler: for long trainings on a GPU. Dropout then draws other "
         "numbers, so the weights are as different from those without it as those of another seed.",
     )
     seed: int = Field(0, ge=0)
-
-    @model_serializer(mode="wrap")
-    def _leave_out_what_is_off(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Fingerprints and groups of repeats are made of dumps: older ones have no such keys."""
-        values: dict[str, Any] = serialize(self)
-        if not self.compile:
-            values.pop("compile", None)
-        if self.tokens_per_micro_batch is None:
-            values.pop("tokens_per_micro_batch", None)
-        return values
