@@ -227,7 +227,7 @@ def _protocols(inputs: ReportInputs, values: MetricValues) -> str:
     by_search: dict[str, list[str]] = {}
     for model, search in values.searches.items():
         by_search.setdefault(search, []).append(model)
-    parts["Search"] = [f"{search}: {', '.join(models)}." for search, models in by_search.items()]
+    parts["Search"] = [f"{search}: {'; '.join(models)}." for search, models in by_search.items()]
     if inputs.targets_already_seen:
         counts = ", ".join(f"{split} {n:,}" for split, n in inputs.targets_already_seen.items())
         parts["Targets already seen"] = [

@@ -6,7 +6,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--wash); color: var(--ink);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
-main { max-width: 1020px; margin: 0 auto; padding: 32px 20px 56px; }
+main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 56px; }
 header { margin-bottom: 20px; }
 h1 { font-size: 27px; line-height: 1.2; margin: 2px 0 14px; overflow-wrap: anywhere; }
 h1 span { color: var(--soft); font-weight: 400; }
@@ -32,7 +32,8 @@ caption { text-align: left; font-weight: 600; padding: 8px 0 6px; }
 th, td { padding: 5px 9px; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
-thead th { color: var(--soft); font-weight: 600; font-size: 12.5px; }
+thead th { color: var(--soft); font-weight: 600; font-size: 12.5px; white-space: normal;
+  vertical-align: bottom; }
 tbody th { font-weight: 400; }
 tr.group th { font-size: 12.5px; color: var(--soft); padding-top: 12px; font-weight: 600;
   position: static; }
