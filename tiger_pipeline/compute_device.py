@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tiger_pipeline.errors import ConfigurationError
 
@@ -77,16 +77,44 @@ class ComputeDevice:
 
     @contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
-        """Context in which torch draws from `seed`; afterwards its generators are as before."""
+        """Context for training that `seed` decides to the bit, however many threads there are.
+
+        Torch draws from `seed`; afterwards its generators are as before. Bits are not promised on a
+        GPU.
+        """
         import torch
 
         forked = []
         if not self.is_cpu:
             index = self.device.index
             forked = [torch.cuda.current_device() if index is None else index]
-        with torch.random.fork_rng(devices=forked):
+        in_order = _sums_in_order() if self.is_cpu else nullcontext()
+        with torch.random.fork_rng(devices=forked), in_order:
             torch.manual_seed(seed)
             yield
+
+
+@contextmanager
+def _sums_in_order() -> Iterator[None]:
+    """Context in which the threads of the processor add up gradients in the same order every time.
+
+    Else those of indexed rows are added by whichever thread comes first, and chance has the last
+    bits of the weights.
+    """
+    import torch
+
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    # A property of the module, which type checkers do not know.
+    memory: Any = torch.utils.deterministic
+    fills = memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    memory.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        memory.fill_uninitialized_memory = fills
 
 
 @contextmanager

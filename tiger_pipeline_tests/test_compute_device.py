@@ -10,7 +10,7 @@ from tiger_pipeline.compute_device import (
     requested_gpu,
 )
 from tiger_pipeline.errors import ConfigurationError
-from tiger_pipeline_tests.devices import like_gpu, needs_gpu
+from tiger_pipeline_tests.devices import like_gpu, needs_gpu, threads
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, gpus: int, bfloat16: bool = True) -> None:
@@ -139,6 +139,23 @@ def test_seeded_draws_are_the_same_and_disturb_no_others():
     assert torch.equal(torch.rand(3), expected)
     with cpu().seeded(7):
         assert torch.equal(torch.rand(3), first)
+
+
+def test_gradients_of_indexed_rows_are_added_in_the_same_order_every_time():
+    weights = torch.randn(50, 64)
+    rows, gradient = torch.randint(50, (20_000,)), torch.randn(20_000, 64)
+
+    def gradient_of_weights() -> torch.Tensor:
+        leaf = weights.clone().requires_grad_()
+        leaf[rows].backward(gradient)
+        assert leaf.grad is not None
+        return leaf.grad
+
+    with threads(4), cpu().seeded(7):
+        first, *others = [gradient_of_weights() for _ in range(10)]
+        assert all(torch.equal(first, other) for other in others)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
 
 
 @pytest.mark.parametrize(

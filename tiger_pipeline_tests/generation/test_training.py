@@ -25,6 +25,7 @@ from tiger_pipeline.generation.training import (
     training_fingerprint,
 )
 from tiger_pipeline.progress import NoProgress
+from tiger_pipeline_tests.devices import threads
 from tiger_pipeline_tests.generation.catalogs import (
     histories_of,
     random_semantic_ids,
@@ -130,6 +131,15 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     for row, expected in zip(resumed.history, whole.history, strict=True):
         assert row["train_loss"] == expected["train_loss"]
         assert row["learning_rate"] == expected["learning_rate"]
+
+
+@pytest.mark.parametrize("config", GENERATORS)
+def test_several_threads_leave_nothing_to_chance(tmp_path: Path, config: GeneratorConfig) -> None:
+    wide = config.model_copy(update={"width": 128})
+    training = TRAINING.model_copy(update={"tokens_per_batch": 2048, "max_epochs": 6})
+    with threads(4):
+        one, other = (train(tmp_path / name, training, config=wide) for name in ("a", "b"))
+    assert_equal_weights(one.model, other.model)
 
 
 def test_the_best_epochs_weights_are_kept_even_over_an_interruption(tmp_path: Path) -> None:
