@@ -289,8 +289,10 @@ def _environment() -> dict[str, str]:
     home = dagster_home()
     home.mkdir(parents=True, exist_ok=True)
     environment = {"DAGSTER_HOME": str(home), **os.environ}
-    # `dg launch`, which the warning recommends, does not come with Dagster itself.
-    environment.setdefault("PYTHONWARNINGS", "ignore:Function `asset_materialize_command`")
+    # `dg launch`, which the first recommends, does not come with Dagster itself; Dagster gives the
+    # second for an argument that only its own code passes.
+    ignored = ("Function `asset_materialize_command`", "Parameter `owners` of initializer")
+    environment.setdefault("PYTHONWARNINGS", ",".join(f"ignore:{start}" for start in ignored))
     if sys.stderr.isatty():
         environment[PROGRESS_BAR_VARIABLE] = "1"
     return environment

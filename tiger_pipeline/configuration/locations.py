@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from tiger_pipeline.storage.mirror import MirroredStore
+from tiger_pipeline.storage.process_locks import ProcessLocks
 from tiger_pipeline.storage.remote_url import is_url
 from tiger_pipeline.storage.store import ArtifactStore
 
@@ -61,6 +62,15 @@ def data_root() -> Path:
 def dagster_home() -> Path:
     """Folder of Dagster's records: `DAGSTER_HOME`, else `dagster_home` in the checkout."""
     return Path(os.environ.get("DAGSTER_HOME") or _base() / "dagster_home").resolve()
+
+
+def run_locks(home: Path) -> ProcessLocks:
+    """The locks of the processes that execute runs, by run id.
+
+    Args:
+        home: folder of Dagster's records.
+    """
+    return ProcessLocks(home / "run_locks")
 
 
 def preset_folders() -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tiger_pipeline.configuration.locations import dagster_home
+from tiger_pipeline.configuration.locations import dagster_home, run_locks
 from tiger_pipeline.diagnosis.finding import Finding
 from tiger_pipeline.diagnosis.places import check_folder
 
@@ -34,6 +34,14 @@ def check_dagster_home() -> Iterator[Finding]:
             _AREA, f"{_VARIABLE} is set", "no; `tiger run` uses the above", "note", advice
         )
     yield from check_dagster_yaml(folder / "dagster.yaml")
+    yield from check_lost_runs(folder)
+
+
+def check_lost_runs(folder: Path) -> Iterator[Finding]:
+    """Runs whose processes were killed, which Dagster may still count as running."""
+    if lost := run_locks(folder).lost():
+        advice = "The next run marks them as failed and frees their places in pools."
+        yield Finding(_AREA, "killed runs", ", ".join(lost), "note", advice)
 
 
 def check_dagster_yaml(path: Path) -> Iterator[Finding]:

@@ -1,10 +1,14 @@
 """Resources: where artifacts are stored and which settings a run follows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import dagster as dg
 
 from tiger_pipeline.configuration.locations import open_store
 from tiger_pipeline.configuration.presets import Presets
 from tiger_pipeline.configuration.settings import Settings
+from tiger_pipeline.orchestration.lost_runs import locks_of
 from tiger_pipeline.orchestration.partitions import DatasetVariant
 from tiger_pipeline.storage.store import ArtifactStore
 
@@ -13,6 +17,18 @@ class StoreResource(dg.ConfigurableResource):
     """The artifact store: a folder or a URL; an empty root means what `TIGER_STORE` says."""
 
     root: str = ""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StoreResource"]:
+        """Count the run as alive while a step's process has the store.
+
+        A step in a process of its own outlives a run's process that is killed, and goes on writing.
+        """
+        if context.instance is None or context.run is None:
+            yield self
+            return
+        with locks_of(context.instance).hold(context.run.run_id):
+            yield self
 
     def open(self) -> ArtifactStore:
         """The store, as the science sees it."""

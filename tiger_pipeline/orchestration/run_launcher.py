@@ -6,6 +6,7 @@ import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
 from tiger_pipeline.orchestration.chained_runs import CHAINED_BY_TAG
+from tiger_pipeline.orchestration.lost_runs import locks_of
 
 if TYPE_CHECKING:
     from dagster._grpc.client import DagsterGrpcClient
@@ -16,11 +17,13 @@ class CodeServerRunLauncher(dg.DefaultRunLauncher):
 
     A code server reports runs whose process died. When the server dies itself (its container is
     restarted, the machine reboots) nobody does: such runs would count as running for ever and keep
-    their places in the queue and in the pools. Run monitoring asks this launcher instead, which
-    asks the code server that the run was started on. An unreachable server is asked again later.
+    their places in the queue and in the pools. Run monitoring asks this launcher instead. It looks
+    at the locks of the run's processes (`lost_runs`) and, where this machine has none, asks the
+    code server that the run was started on. An unreachable server is asked again later.
 
-    Made for `dagster api grpc`. A `dagster code-server` forwards the question to the server of the
-    newest code only, so that runs that were started before a reload would seem lost.
+    A `dagster code-server` on another machine forwards the question to the server of the newest
+    code only, so that runs that were started before a reload would seem lost: use `dagster api
+    grpc` there.
     """
 
     @property
@@ -29,25 +32,30 @@ class CodeServerRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether the process that executes an unfinished run lives.
+        """Whether a process that executes an unfinished run lives.
 
-        A chained run (`run_asset_job`) lives in the process of the run that started it. A run that
-        no code server was asked to execute, such as one of `dagster asset materialize`, is left
-        alone.
+        A chained run (`run_asset_job`) lives in the process of the run that started it. A run of
+        which there is no lock and that no code server was asked to execute, such as one of
+        `dagster asset materialize` on another machine, is left alone.
 
         Raises:
             DagsterUserCodeUnreachableError: the code server cannot be asked.
         """
         worker = run.tags.get(CHAINED_BY_TAG, run.run_id)
-        if worker == run.run_id or self._is_unfinished(worker):
-            client = self._get_grpc_client_for_termination(worker)
-            if client is None:
-                return CheckRunHealthResult(WorkerStatus.RUNNING, "No code server executes it.")
-            if _executes(client, worker):
-                return CheckRunHealthResult(WorkerStatus.RUNNING)
+        is_alive = locks_of(self._instance).is_held(run.run_id)
+        if is_alive is None:
+            is_alive = self._is_alive_elsewhere(run.run_id, worker)
+        if is_alive:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(
             WorkerStatus.NOT_FOUND, f"The process that executed run {worker} is gone."
         )
+
+    def _is_alive_elsewhere(self, run_id: str, worker: str) -> bool:
+        if worker != run_id and not self._is_unfinished(worker):
+            return False
+        client = self._get_grpc_client_for_termination(worker)
+        return client is None or _executes(client, worker)
 
     def _is_unfinished(self, run_id: str) -> bool:
         run = self._instance.get_run_by_id(run_id)

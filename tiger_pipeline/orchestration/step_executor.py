@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from tiger_pipeline.errors import ConfigurationError
+from tiger_pipeline.orchestration.attended_executor import attended_executor
 
 _VARIABLE = "TIGER_EXECUTOR"
 _GPU_POOL = "gpu"
@@ -19,8 +20,8 @@ _ON_A_GPU: dict[str, Any] = {
 """No node label is needed: only nodes that have a GPU left can take such a pod."""
 
 
-def step_executor(assets: Sequence[object]) -> dg.ExecutorDefinition | None:
-    """The executor that the variable `TIGER_EXECUTOR` asks for; None for Dagster's own.
+def step_executor(assets: Sequence[object]) -> dg.ExecutorDefinition:
+    """The executor that the variable `TIGER_EXECUTOR` asks for; unset, processes of this machine.
 
     With `kubernetes` (it needs `dagster-k8s`) every step gets a pod, configured like that of its
     run, and the steps of assets in the pool `gpu` ask for one GPU. So the other steps, and the run
@@ -34,7 +35,7 @@ def step_executor(assets: Sequence[object]) -> dg.ExecutorDefinition | None:
     """
     asked = os.environ.get(_VARIABLE, "")
     if not asked:
-        return None
+        return attended_executor
     if asked != "kubernetes":
         raise ConfigurationError(
             f"The variable {_VARIABLE} is {asked!r}. Set it to 'kubernetes', or unset it to run "

@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from tiger_pipeline.diagnosis.dagster_home import check_dagster_home, check_dagster_yaml
+from tiger_pipeline.configuration.locations import run_locks
+from tiger_pipeline.diagnosis.dagster_home import (
+    check_dagster_home,
+    check_dagster_yaml,
+    check_lost_runs,
+)
+from tiger_pipeline_tests.storage.killed_holder import leave_lock
 
 SHIPPED = Path(__file__).parents[2] / "dagster_home" / "dagster.yaml"
 
@@ -54,6 +60,14 @@ def test_looking_at_a_home_does_not_make_it(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     assert levels(check_dagster_home()) == {"DAGSTER_HOME": "ok", "dagster.yaml": "warning"}
     assert not list(tmp_path.iterdir())
+
+
+def test_runs_whose_processes_were_killed_are_noted(tmp_path: Path):
+    leave_lock(tmp_path / "run_locks", "some_run")
+    with run_locks(tmp_path).hold("living_run"):
+        (finding,) = check_lost_runs(tmp_path)
+    assert (finding.level, finding.value) == ("note", "some_run")
+    assert "next run" in finding.advice
 
 
 def test_no_home_is_only_noted(monkeypatch: pytest.MonkeyPatch):

@@ -45,6 +45,9 @@ def test_the_local_instance_and_this_one_differ_only_where_they_must():
     for name in ("telemetry", "nux"):
         assert shipped[name] == local[name] == {"enabled": False}
     assert shipped["concurrency"]["pools"] == local["concurrency"]["pools"]
+    assert shipped["run_launcher"] == local["run_launcher"]
+    for name in ("poll_interval_seconds", "free_slots_after_run_end_seconds"):
+        assert shipped["run_monitoring"][name] == local["run_monitoring"][name]
     retries = shipped["run_retries"]
     assert retries["enabled"]
     assert retries["retry_on_asset_or_op_failure"] is False

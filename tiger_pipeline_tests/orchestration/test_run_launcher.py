@@ -15,6 +15,7 @@ from dagster._core.launcher import WorkerStatus
 
 from tiger_pipeline.orchestration.chained_runs import CHAINED_BY_TAG
 from tiger_pipeline.orchestration.run_launcher import CodeServerRunLauncher
+from tiger_pipeline_tests.storage.killed_holder import holder
 
 SERVER_TAG = ".dagster/grpc_info"
 DEFINITIONS = "import dagster as dg\n\n@dg.job\ndef nothing(): ...\n"
@@ -69,6 +70,15 @@ def test_a_chained_run_of_the_command_line_is_left_alone(instance, launcher):
     parent = add_run(instance, {})
     health = launcher.check_run_worker_health(add_run(instance, {CHAINED_BY_TAG: parent.run_id}))
     assert health.status == WorkerStatus.RUNNING
+
+
+@pytest.mark.parametrize("tags", [{}, started_on(1)])
+def test_the_locks_of_a_run_come_before_what_a_server_says(instance, launcher, tags):
+    run = add_run(instance, tags)
+    folder = Path(instance.root_directory) / "run_locks"
+    with holder(folder, run.run_id):
+        assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+    assert launcher.check_run_worker_health(run).status == WorkerStatus.NOT_FOUND
 
 
 def test_an_unreachable_server_says_nothing_about_its_runs(instance, launcher):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
 
@@ -15,9 +16,16 @@ ASSETS = [codebooks, item_texts]
 VALUES = Path(__file__).parents[2] / "docker" / "kubernetes" / "values.yaml"
 
 
-def test_dagsters_own_executor_unless_asked(monkeypatch):
+@pytest.mark.parametrize(
+    "config", [{}, {"in_process": {}}, {"multiprocess": {"max_concurrent": 2}}]
+)
+def test_processes_of_this_machine_unless_asked(monkeypatch, config: dict[str, Any]):
     monkeypatch.delenv("TIGER_EXECUTOR", raising=False)
-    assert step_executor(ASSETS) is None
+    ours = step_executor(ASSETS)
+    given = {"config": config} if config else {}
+    theirs = dg.multi_or_in_process_executor.apply_config_mapping(given)
+    assert ours.apply_config_mapping(given).value == theirs.value
+    assert ours.get_requirements(config) == dg.multi_or_in_process_executor.get_requirements(config)
 
 
 def test_an_unknown_executor_is_refused(monkeypatch):

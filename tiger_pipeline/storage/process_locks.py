@@ -1,0 +1,100 @@
+"""Locks that tell what has a living process from what a killed process left behind."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+_log = logging.getLogger(__name__)
+
+
+class ProcessLocks:
+    """Names that processes hold, each by a lock on a file of its own.
+
+    The operating system lets go of a lock when its process ends, however it ends: a file that
+    nobody has locked was left by a process that was killed. Unlike process ids this holds across
+    containers, machines that share the folder, and restarts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is made when it is needed; nothing else may be kept in it."""
+        self._folder = folder
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Hold `name` while the block runs; several processes, and several blocks of one, may.
+
+        Where the folder cannot be written, or its file system knows no locks, the block runs
+        all the same and nobody learns of it.
+        """
+        path = self._folder / f"{name}.{uuid.uuid4().hex}.lock"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = _lock(path)
+            with self._alone():
+                lock.acquire()
+        except (OSError, NotImplementedError) as error:
+            _log.debug("No process can be told to be alive in %s: %s", self._folder, error)
+            yield
+            return
+        try:
+            yield
+        finally:
+            with self._alone():
+                path.unlink(missing_ok=True)
+                lock.release()
+
+    def is_held(self, name: str) -> bool | None:
+        """Whether a living process holds `name`; None where no process ever did, or let go."""
+        return self._held().get(name)
+
+    def lost(self) -> list[str]:
+        """Names whose processes were all killed."""
+        return sorted(name for name, is_held in self._held().items() if not is_held)
+
+    def clear(self, action: Callable[[str], None]) -> None:
+        """Call `action` with each lost name, then forget the name; one process at a time.
+
+        What `action` raises is passed on; the name is kept then.
+        """
+        if not self.lost():
+            return
+        with self._alone():
+            for name, is_held in self._probe().items():
+                if not is_held:
+                    action(name)
+                    for path in self._folder.glob(f"{name}.*.lock"):
+                        path.unlink(missing_ok=True)
+
+    def _held(self) -> dict[str, bool]:
+        if not any(self._folder.glob("*.*.lock")):
+            return {}
+        with self._alone():
+            return self._probe()
+
+    def _probe(self) -> dict[str, bool]:
+        """Whether each name is held. Only `_alone`: a probe locks what it finds free."""
+        held: dict[str, bool] = {}
+        for path in self._folder.glob("*.*.lock"):
+            name = path.name.split(".")[0]
+            held[name] = held.get(name, False) or _is_locked(path)
+        return held
+
+    def _alone(self) -> AbstractContextManager[object]:
+        """Keep others from taking, leaving and probing: a file is made before it is locked."""
+        return _lock(self._folder / "all.lock")
+
+
+def _lock(path: Path) -> FileLock:
+    return FileLock(path, thread_local=False)  # a generator may be closed by another thread
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with _lock(path).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
