@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +31,16 @@ class ProcessLocks:
         all the same and nobody learns of it.
         """
         path = self._folder / f"{name}.{uuid.uuid4().hex}.lock"
+        lock = self._take(path)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                with suppress(OSError), self._alone():  # whoever removed the folder asks no more
+                    path.unlink(missing_ok=True)
+                lock.release()
+
+    def _take(self, path: Path) -> FileLock | None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = _lock(path)
@@ -38,14 +48,8 @@ class ProcessLocks:
                 lock.acquire()
         except (OSError, NotImplementedError) as error:
             _log.debug("No process can be told to be alive in %s: %s", self._folder, error)
-            yield
-            return
-        try:
-            yield
-        finally:
-            with self._alone():
-                path.unlink(missing_ok=True)
-                lock.release()
+            return None
+        return lock
 
     def is_held(self, name: str) -> bool | None:
         """Whether a living process holds `name`; None where no process ever did, or let go."""

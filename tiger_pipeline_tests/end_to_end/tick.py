@@ -16,8 +16,10 @@ from tiger_pipeline.definitions import defs
 def tick(cursor_file: Path) -> list[dict]:
     cursor = cursor_file.read_text() if cursor_file.exists() else None
     resources = {name: (defs.resources or {})[name] for name in ("store", "settings")}
-    with dg.DagsterInstance.get() as instance:
-        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources)
+    with (
+        dg.DagsterInstance.get() as instance,
+        dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context,
+    ):
         decided = defs.resolve_sensor_def("new_items_sensor").evaluate_tick(context)
     assert decided.cursor is not None
     cursor_file.write_text(decided.cursor)

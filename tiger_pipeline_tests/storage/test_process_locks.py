@@ -1,4 +1,5 @@
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -79,6 +80,14 @@ def test_a_folder_that_cannot_be_made_keeps_nothing_from_running(tmp_path: Path)
     locks = ProcessLocks(tmp_path / "file" / "locks")
     with locks.hold("run"):
         assert locks.is_held("run") is None
+
+
+def test_a_folder_that_is_removed_meanwhile_harms_nothing(locks: ProcessLocks, tmp_path: Path):
+    with locks.hold("run"):
+        shutil.rmtree(tmp_path / "locks")
+        assert locks.is_held("run") is None
+    with locks.hold("run"):
+        assert locks.is_held("run") is True
 
 
 def test_a_name_never_seems_lost_while_it_is_taken_and_left(locks: ProcessLocks):
