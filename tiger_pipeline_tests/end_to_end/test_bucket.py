@@ -132,7 +132,7 @@ def test_a_bucket_that_is_not_there_is_named(bucket: Bucket, tmp_path: Path):
 def shop(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A shop whose whole chain ran on one machine; its artifacts are in the bucket."""
     folder = tmp_path_factory.mktemp("shop")
-    shop = machine(make_shop(folder, with_home=False), bucket, folder / "copies")
+    shop = machine(make_shop(folder, with_home=True), bucket, folder / "copies")
     done = shop.call("tiger_pipeline.cli", "run", "shop", "plain", "--log-level", "DEBUG")
     assert done.returncode == 0, done.stderr[-5000:]
     assert SECRET not in done.stdout + done.stderr

@@ -101,8 +101,9 @@ def test_a_second_run_encodes_and_trains_nothing_and_changes_nothing(shop: Shop)
     assert files_of(shop) == before
 
 
-def test_tiger_run_chains_the_calls_for_another_generator(shop: Shop):
-    done = shop.call(
+def test_tiger_run_chains_the_calls_for_another_generator(shop: Shop, tmp_path: Path):
+    home = str(tmp_path / "home")  # without one, its runs would be among the checkout's own
+    done = Shop(shop.folder, {**shop.environment, "DAGSTER_HOME": home}).call(
         *("tiger_pipeline.cli", "run", "shop", "by_chance"),
         *("--set", "training.max_epochs=1", "--set", "model.generator.kind=item_decoder"),
     )
