@@ -100,5 +100,5 @@ def _is_locked(path: Path) -> bool:
     try:
         with _lock(path).acquire(timeout=0):
             return False
-    except Timeout:
+    except (Timeout, OSError):  # what may not be opened, such as another user's, counts as alive
         return True

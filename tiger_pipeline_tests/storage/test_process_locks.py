@@ -82,6 +82,12 @@ def test_a_folder_that_cannot_be_made_keeps_nothing_from_running(tmp_path: Path)
         assert locks.is_held("run") is None
 
 
+def test_what_cannot_be_opened_counts_as_alive(locks: ProcessLocks, tmp_path: Path):
+    (tmp_path / "locks" / "run.0.lock").mkdir(parents=True)
+    assert locks.is_held("run") is True
+    assert locks.lost() == []
+
+
 def test_a_folder_that_is_removed_meanwhile_harms_nothing(locks: ProcessLocks, tmp_path: Path):
     with locks.hold("run"):
         shutil.rmtree(tmp_path / "locks")
