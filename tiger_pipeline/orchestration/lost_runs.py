@@ -57,8 +57,8 @@ def _clear(instance: dg.DagsterInstance, log: Logger, run_id: str) -> None:
         else:
             instance.report_run_failed(run, reason)
         log.info(
-            f"Run {run_id} was lost: its process was killed, or its machine stopped. It is marked "
-            "as failed, and its places in pools are free."
+            f"Run {run_id} was lost: its process was killed, or its machine stopped. It no longer "
+            "counts as running, and its places in pools are free."
         )
     if instance.event_log_storage.supports_global_concurrency_limits:
         instance.event_log_storage.free_concurrency_slots_for_run(run_id)

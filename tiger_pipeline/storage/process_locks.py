@@ -21,7 +21,7 @@ class ProcessLocks:
 
     def __init__(self, folder: Path) -> None:
         """`folder` is made when it is needed; nothing else may be kept in it."""
-        self._folder = folder
+        self.folder = folder
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
@@ -30,7 +30,7 @@ class ProcessLocks:
         Where the folder cannot be written, or its file system knows no locks, the block runs
         all the same and nobody learns of it.
         """
-        path = self._folder / f"{name}.{uuid.uuid4().hex}.lock"
+        path = self.folder / f"{name}.{uuid.uuid4().hex}.lock"
         lock = self._take(path)
         try:
             yield
@@ -42,54 +42,53 @@ class ProcessLocks:
 
     def _take(self, path: Path) -> FileLock | None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock = _lock(path)
             with self._alone():
                 lock.acquire()
         except (OSError, NotImplementedError) as error:
-            _log.debug("No process can be told to be alive in %s: %s", self._folder, error)
+            _log.debug("No process can be told to be alive in %s: %s", self.folder, error)
             return None
         return lock
 
     def is_held(self, name: str) -> bool | None:
         """Whether a living process holds `name`; None where no process ever did, or let go."""
-        return self._held().get(name)
+        with self._probed() as held:
+            return held.get(name)
 
     def lost(self) -> list[str]:
         """Names whose processes were all killed."""
-        return sorted(name for name, is_held in self._held().items() if not is_held)
+        with self._probed() as held:
+            return sorted(name for name, is_held in held.items() if not is_held)
 
     def clear(self, action: Callable[[str], None]) -> None:
         """Call `action` with each lost name, then forget the name; one process at a time.
 
         What `action` raises is passed on; the name is kept then.
         """
-        if not self.lost():
-            return
-        with self._alone():
-            for name, is_held in self._probe().items():
+        with self._probed() as held:
+            for name, is_held in held.items():
                 if not is_held:
                     action(name)
-                    for path in self._folder.glob(f"{name}.*.lock"):
+                    for path in self.folder.glob(f"{name}.*.lock"):
                         path.unlink(missing_ok=True)
 
-    def _held(self) -> dict[str, bool]:
-        if not any(self._folder.glob("*.*.lock")):
-            return {}
-        with self._alone():
-            return self._probe()
-
-    def _probe(self) -> dict[str, bool]:
-        """Whether each name is held. Only `_alone`: a probe locks what it finds free."""
-        held: dict[str, bool] = {}
-        for path in self._folder.glob("*.*.lock"):
-            name = path.name.split(".")[0]
-            held[name] = held.get(name, False) or _is_locked(path)
-        return held
+    @contextmanager
+    def _probed(self) -> Iterator[dict[str, bool]]:
+        """Whether each name is held, which cannot change while the block runs."""
+        if not any(self.folder.glob("*.*.lock")):
+            yield {}  # and no file is made for having asked
+            return
+        with self._alone():  # a probe locks what it finds free
+            held: dict[str, bool] = {}
+            for path in self.folder.glob("*.*.lock"):
+                name = path.name.split(".")[0]
+                held[name] = held.get(name, False) or _is_locked(path)
+            yield held
 
     def _alone(self) -> AbstractContextManager[object]:
         """Keep others from taking, leaving and probing: a file is made before it is locked."""
-        return _lock(self._folder / "all.lock")
+        return _lock(self.folder / "all.lock")
 
 
 def _lock(path: Path) -> FileLock:

@@ -63,7 +63,7 @@ def test_looking_at_a_home_does_not_make_it(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_runs_whose_processes_were_killed_are_noted(tmp_path: Path):
-    leave_lock(tmp_path / "run_locks", "some_run")
+    leave_lock(run_locks(tmp_path), "some_run")
     with run_locks(tmp_path).hold("living_run"):
         (finding,) = check_lost_runs(tmp_path)
     assert (finding.level, finding.value) == ("note", "some_run")

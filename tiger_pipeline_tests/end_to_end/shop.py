@@ -69,23 +69,28 @@ class Shop:
             *("--config-json", '{"execution": {"config": {"in_process": {}}}}'),
         )
 
-    @contextmanager
-    def daemon(self) -> Iterator[None]:
-        """Run `dagster-daemon` in the shop's DAGSTER_HOME until the block ends."""
-        with open(self.folder / "daemon.log", "w") as log:
-            process = subprocess.Popen(
-                [*DAEMON, "run", "-m", "tiger_pipeline.definitions"],
+    def start(self, log: Path, *command: str) -> subprocess.Popen[bytes]:
+        """Start a program in a process group of its own; what it prints goes into `log`."""
+        with open(log, "w") as file:
+            return subprocess.Popen(
+                command,
                 env=self.environment,
                 cwd=self.folder,
-                stdout=log,
+                stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            try:
-                yield
-            finally:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.wait(timeout=60)
+
+    @contextmanager
+    def daemon(self) -> Iterator[None]:
+        """Run `dagster-daemon` in the shop's DAGSTER_HOME until the block ends."""
+        program = (*DAEMON, "run", "-m", "tiger_pipeline.definitions")
+        process = self.start(self.folder / "daemon.log", *program)
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=60)
 
 
 def make_shop(folder: Path, with_home: bool) -> Shop:

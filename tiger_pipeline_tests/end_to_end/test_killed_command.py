@@ -33,19 +33,11 @@ def tiger_run(variant: str) -> tuple[str, ...]:
 @contextmanager
 def started(shop: Shop, log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m COMMAND…` in a process group of its own, killed when the block ends."""
-    with open(log, "w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env=shop.environment,
-            cwd=shop.folder,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            kill(process)
+    process = shop.start(log, sys.executable, "-m", *command)
+    try:
+        yield process
+    finally:
+        kill(process)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -117,18 +117,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shop = make_shop(tmp_path_factory.mktemp("shop"), with_home=True)
     server = Server(shop, free_port())
-    with open(shop.folder / "server.log", "w") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "dagster", "dev", "-m", "tiger_pipeline.definitions"),
-                *("-h", "127.0.0.1", "-p", server.url.rsplit(":", 1)[1]),
-            ],
-            env=shop.environment,
-            cwd=shop.folder,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = shop.start(
+        shop.folder / "server.log",
+        *(sys.executable, "-m", "dagster", "dev", "-m", "tiger_pipeline.definitions"),
+        *("-h", "127.0.0.1", "-p", server.url.rsplit(":", 1)[1]),
+    )
     try:
         server.wait_until_loaded()
         yield server

@@ -22,13 +22,9 @@ def add_run(instance: dg.DagsterInstance, status: Status = Status.STARTED) -> st
     return instance.add_run(dg.DagsterRun("a_job", run_id=run_id, status=status)).run_id
 
 
-def lock_folder(instance: dg.DagsterInstance) -> Path:
-    return Path(instance.root_directory) / "run_locks"
-
-
 def add_lost_run(instance: dg.DagsterInstance, status: Status = Status.STARTED) -> str:
     run_id = add_run(instance, status)
-    leave_lock(lock_folder(instance), run_id)
+    leave_lock(locks_of(instance), run_id)
     return run_id
 
 
@@ -69,7 +65,7 @@ def test_a_run_that_is_not_known_to_be_lost_is_left_alone(instance, pool, alive:
     run_id = add_run(instance)
     assert claims_a_place(instance, run_id)
     if alive:
-        with holder(lock_folder(instance), run_id):
+        with holder(locks_of(instance), run_id):
             clear_lost_runs(instance, LOG)
     else:
         clear_lost_runs(instance, LOG)
@@ -100,7 +96,7 @@ def test_a_run_that_is_killed_later_is_noticed_too(instance: dg.DagsterInstance,
     monkeypatch.setattr(lost_runs, "_EVERY_SECONDS", 0.05)
     run_id = add_run(instance)
     with attended(instance, add_run(instance), LOG):
-        with holder(lock_folder(instance), run_id):
+        with holder(locks_of(instance), run_id):
             time.sleep(0.2)
             assert status_of(instance, run_id) == Status.STARTED
         deadline = time.monotonic() + 30

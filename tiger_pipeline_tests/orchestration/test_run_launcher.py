@@ -14,6 +14,7 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import WorkerStatus
 
 from tiger_pipeline.orchestration.chained_runs import CHAINED_BY_TAG
+from tiger_pipeline.orchestration.lost_runs import locks_of
 from tiger_pipeline.orchestration.run_launcher import CodeServerRunLauncher
 from tiger_pipeline_tests.storage.killed_holder import holder
 
@@ -75,8 +76,7 @@ def test_a_chained_run_of_the_command_line_is_left_alone(instance, launcher):
 @pytest.mark.parametrize("tags", [{}, started_on(1)])
 def test_the_locks_of_a_run_come_before_what_a_server_says(instance, launcher, tags):
     run = add_run(instance, tags)
-    folder = Path(instance.root_directory) / "run_locks"
-    with holder(folder, run.run_id):
+    with holder(locks_of(instance), run.run_id):
         assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
     assert launcher.check_run_worker_health(run).status == WorkerStatus.NOT_FOUND
 

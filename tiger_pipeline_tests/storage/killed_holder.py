@@ -14,10 +14,10 @@ from tiger_pipeline.storage.process_locks import ProcessLocks
 
 
 @contextmanager
-def holder(folder: Path, name: str) -> Iterator[subprocess.Popen[str]]:
+def holder(locks: ProcessLocks, name: str) -> Iterator[subprocess.Popen[str]]:
     """A process that holds `name`; it is killed, as `kill -9` does, when the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(folder), name], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", __name__, str(locks.folder), name], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     with process:
@@ -28,9 +28,9 @@ def holder(folder: Path, name: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def leave_lock(folder: Path, name: str) -> None:
+def leave_lock(locks: ProcessLocks, name: str) -> None:
     """What a process leaves that was killed while it held `name`."""
-    with holder(folder, name):
+    with holder(locks, name):
         pass
 
 

@@ -29,24 +29,24 @@ def test_nothing_is_left_of_a_block_that_failed(locks: ProcessLocks, tmp_path: P
     assert os.listdir(tmp_path / "locks") == ["all.lock"]
 
 
-def test_a_killed_process_lets_go(locks: ProcessLocks, tmp_path: Path):
-    with holder(tmp_path / "locks", "run"):
+def test_a_killed_process_lets_go(locks: ProcessLocks):
+    with holder(locks, "run"):
         assert locks.is_held("run") is True
         assert locks.lost() == []
     assert locks.is_held("run") is False
     assert locks.lost() == ["run"]
 
 
-def test_a_name_is_held_until_its_last_process_is_gone(locks: ProcessLocks, tmp_path: Path):
-    with holder(tmp_path / "locks", "run"):
-        leave_lock(tmp_path / "locks", "run")
+def test_a_name_is_held_until_its_last_process_is_gone(locks: ProcessLocks):
+    with holder(locks, "run"):
+        leave_lock(locks, "run")
         assert locks.is_held("run") is True
     assert locks.is_held("run") is False
 
 
-def test_lost_names_are_cleared_once_and_held_ones_left_alone(locks: ProcessLocks, tmp_path: Path):
+def test_lost_names_are_cleared_once_and_held_ones_left_alone(locks: ProcessLocks):
     for name in ("run", "run", "another"):
-        leave_lock(tmp_path / "locks", name)
+        leave_lock(locks, name)
     cleared: list[str] = []
     with locks.hold("living"):
         locks.clear(cleared.append)
@@ -56,8 +56,8 @@ def test_lost_names_are_cleared_once_and_held_ones_left_alone(locks: ProcessLock
     assert locks.is_held("run") is None
 
 
-def test_a_name_whose_action_fails_is_kept(locks: ProcessLocks, tmp_path: Path):
-    leave_lock(tmp_path / "locks", "run")
+def test_a_name_whose_action_fails_is_kept(locks: ProcessLocks):
+    leave_lock(locks, "run")
 
     def fail(name: str) -> None:
         raise ZeroDivisionError
